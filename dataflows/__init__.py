@@ -1,0 +1,1 @@
+"""Dataflows, one file each: the file's function has the file's name. They are found by `hwsim.catalog`."""

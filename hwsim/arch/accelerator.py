@@ -1,0 +1,131 @@
+"""WHAT computes: a machine as memory levels around a PE array, with its rates, energies and sources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import Literal
+
+from hwsim.arch.energy import EnergyTable
+from hwsim.arch.source import Source
+from hwsim.errors import InputError, near_match
+from hwsim.formats import NumberFormat
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryLevel:
+    """One memory: what it holds and how fast it is.
+
+    `capacity_bits` is None off-chip; bits per cycle are None where nothing limits them. `accumulates` says that
+    outputs are kept at the accumulator's width. A double-buffered level gives half of its capacity to the data in use.
+    """
+
+    name: str
+    capacity_bits: int | None
+    read_bits_per_cycle: Fraction | None
+    write_bits_per_cycle: Fraction | None
+    holds: tuple[str, ...]
+    instances: int = 1
+    double_buffered: bool = False
+    accumulates: bool = False
+
+    @property
+    def usable_bits(self) -> int | None:
+        """Capacity for the data in use, None where unbounded."""
+        if self.capacity_bits is None:
+            return None
+        return self.capacity_bits * self.instances // (2 if self.double_buffered else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class PEArray:
+    """Processing elements in `rows` x `cols`, each doing `macs_per_cycle` of a format.
+
+    `drain` says when the next tile may enter: after the wave has left the whole "array", or the part the "tile" fills.
+    `preload` says whether the next stationary tile is loaded in "serial" order or "overlapped" with the stream.
+    """
+
+    rows: int
+    cols: int
+    macs_per_cycle: Mapping[str, int]
+    drain: Literal["array", "tile"] = "array"
+    preload: Literal["serial", "overlapped"] = "serial"
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """A machine: clock, PE array, memories from the array outward, vector lanes, energy per action, sources per number.
+
+    `dataflow` is the default of `dataflows`; `engine` names the module of `hwsim.engine` that times it. `parameters`
+    are those the user set or left, in the order of the chip's function, `sources` says where each number comes from.
+    """
+
+    name: str
+    clock_hz: int
+    array: PEArray
+    levels: tuple[MemoryLevel, ...]
+    vector_lanes: int
+    dataflow: str
+    dataflows: tuple[str, ...]
+    engine: str
+    energy: EnergyTable
+    sources: Mapping[str, Source]
+    description: str = ""
+    label: str = ""
+    parameters: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Formats the array computes in."""
+        return tuple(self.array.macs_per_cycle)
+
+    def require_format(self, fmt: NumberFormat) -> None:
+        """Raise `InputError` unless the array computes in `fmt`."""
+        if fmt.name not in self.array.macs_per_cycle:
+            raise InputError(f"chip '{self.name}' does not compute in {fmt.name}; it has {', '.join(self.formats)}")
+
+    def require_dataflow(self, dataflow: str) -> None:
+        """Raise `InputError` unless the chip can run `dataflow`."""
+        if dataflow not in self.dataflows:
+            raise InputError(
+                f"chip '{self.name}' does not run dataflow '{dataflow}'{near_match(dataflow, self.dataflows)}"
+            )
+
+    def peak_macs_per_cycle(self, fmt: NumberFormat) -> int:
+        """Return the multiply-accumulates of all PEs per cycle."""
+        return self.array.rows * self.array.cols * self.array.macs_per_cycle[fmt.name]
+
+    @cached_property
+    def level(self) -> Mapping[str, MemoryLevel]:
+        """Memory levels by name."""
+        return {level.name: level for level in self.levels}
+
+    @cached_property
+    def rooms(self) -> Mapping[str, int]:
+        """Usable bits of the innermost bounded level that holds each operand."""
+        return {op: level.usable_bits for level in reversed(self.levels) if level.usable_bits for op in level.holds}
+
+    @cached_property
+    def home(self) -> Mapping[str, str]:
+        """Name of the innermost bounded level that holds each operand."""
+        return {op: level.name for level in reversed(self.levels) if level.usable_bits for op in level.holds}
+
+    @cached_property
+    def off_chip(self) -> MemoryLevel:
+        """The outermost memory level."""
+        return self.levels[-1]
+
+    def word_bits(self, component: str, operand: str, fmt: NumberFormat) -> int:
+        """Return the width of a word of `operand` in `component`: partial sums and accumulated outputs are wider."""
+        level = self.level.get(component)
+        accumulated = operand == "psum" or (operand == "output" and level is not None and level.accumulates)
+        return fmt.accumulator_bits if accumulated else fmt.bits
+
+
+def check_positive(chip: str, **values: float) -> None:
+    """Raise `InputError` naming the first of a chip's parameters that is not above zero."""
+    for name, value in values.items():
+        if not value > 0:
+            raise InputError(f"chip '{chip}': {name}={value:g} must be above 0")

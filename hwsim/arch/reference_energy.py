@@ -1,0 +1,96 @@
+"""Energy of arithmetic and memories from the 45 nm tables of Horowitz and of Han et al., scaled to a node."""
+
+from __future__ import annotations
+
+from hwsim.arch.energy import EnergyEntry
+from hwsim.arch.source import Source
+from hwsim.arch.technology import log_interpolate, scale_energy, scaling_source
+from hwsim.formats import NumberFormat
+from hwsim.published import table
+from hwsim.units import BITS_PER_BYTE
+
+
+def arithmetic(operation: str, fmt: str) -> tuple[float, float, Source]:
+    """Return (pJ, node [nm], source) of "add" or "multiply" on numbers of format `fmt`.
+
+    Missing entries are assumed and say so: a 16-bit integer product lies between those of 8 and 32 bits on a power of
+    the width, wider sums grow in proportion to the width, and bfloat16 costs at most what fp16 does.
+    """
+    known = {row["operation"]: row for row in table("energy")}
+    row = known.get(f"{operation}_{fmt}")
+    if row is not None:
+        return float(row["energy_pj"]), float(row["node_nm"]), _source(row)
+    if fmt == "bf16":
+        energy_pj, node_nm, source = arithmetic(operation, "fp16")
+        return energy_pj, node_nm, Source.assumed(f"bf16 {operation} taken as fp16's, an upper bound ({source})")
+    bits = int(fmt.removeprefix("int"))
+    low, high = known[f"{operation}_int8"], known[f"{operation}_int32"]
+    points = [(8.0, float(low["energy_pj"])), (32.0, float(high["energy_pj"]))]
+    why = f"{fmt} {operation} on a power of the width through the 8 and 32 bit entries ({_source(low)})"
+    return log_interpolate(bits, points), float(low["node_nm"]), Source.assumed(why)
+
+
+def mac_entry(fmt: NumberFormat, node_nm: float) -> EnergyEntry:
+    """Return the energy of one multiply-accumulate in `fmt`: its product and a sum of accumulator width."""
+    product_pj, from_nm, source = arithmetic("multiply", fmt.name)
+    sum_pj, _, sum_source = arithmetic("add", f"{fmt.kind}{fmt.accumulator_bits}")
+    both = source if source == sum_source else Source.assumed(f"{source}; sum: {sum_source}")
+    if not source.is_assumed and not sum_source.is_assumed:
+        both = Source(
+            source.work, source.year, f"{source.locator}, {fmt.name} multiply + {fmt.kind}{fmt.accumulator_bits} add"
+        )
+    return _entry("mac", fmt.name, product_pj + sum_pj, 0, from_nm, node_nm, both)
+
+
+def vector_entry(fmt: NumberFormat, node_nm: float) -> EnergyEntry:
+    """Return the energy of one operation of a vector unit, taken as an addition in the accumulator's width."""
+    energy_pj, from_nm, source = arithmetic("add", f"{fmt.kind}{fmt.accumulator_bits}")
+    why = Source.assumed(f"every vector operation as one {fmt.kind}{fmt.accumulator_bits} addition ({source})")
+    return _entry("vector", fmt.name, energy_pj, 0, from_nm, node_nm, why)
+
+
+def register_entries(component: str, node_nm: float) -> tuple[EnergyEntry, ...]:
+    """Return the energy of latching one bit in a pipeline register."""
+    (row,) = (row for row in table("energy") if row["operation"] == "register")
+    entry = _entry(
+        component, "write", float(row["energy_pj"]), int(row["bits"]), float(row["node_nm"]), node_nm, _source(row)
+    )
+    return (entry,)
+
+
+def sram_entries(component: str, capacity_bits: int, node_nm: float) -> tuple[EnergyEntry, ...]:
+    """Return read and write energy of an SRAM of `capacity_bits`, on log-log lines through the 8 KB, 32 KB and 1 MB
+    caches.
+
+    Writes are taken to cost what reads do; the table prints "access" only.
+    """
+    rows = [row for row in table("energy") if row["operation"] == "sram"]
+    caches = [(float(row["capacity_bytes"]), float(row["energy_pj"])) for row in rows]
+    energy_pj = log_interpolate(max(1, capacity_bits // BITS_PER_BYTE), caches)
+    first = _source(rows[0])
+    source = Source(
+        first.work, first.year, f"{first.locator.split(',')[0]}, log-log over capacity through 8 KB, 32 KB and 1 MB"
+    )
+    bits, from_nm = int(rows[0]["bits"]), float(rows[0]["node_nm"])
+    return tuple(_entry(component, action, energy_pj, bits, from_nm, node_nm, source) for action in ("read", "write"))
+
+
+def dram_entries(component: str) -> tuple[EnergyEntry, ...]:
+    """Return read and write energy of off-chip DRAM; it does not scale with the node of the chip."""
+    (row,) = (row for row in table("energy") if row["operation"] == "dram")
+    node_nm = float(row["node_nm"])
+    return tuple(
+        _entry(component, action, float(row["energy_pj"]), int(row["bits"]), node_nm, node_nm, _source(row))
+        for action in ("read", "write")
+    )
+
+
+def _entry(  # the fields of the entry, and the node it comes from
+    component: str, action: str, energy_pj: float, bits: int, from_nm: float, to_nm: float, source: Source
+) -> EnergyEntry:
+    scaled_pj = scale_energy(energy_pj, from_nm, to_nm)
+    return EnergyEntry(component, action, scaled_pj, bits, to_nm, scaling_source(source, from_nm, to_nm))
+
+
+def _source(row: dict[str, str]) -> Source:
+    return Source(row["work"], int(row["year"]), row["locator"])

@@ -1,0 +1,160 @@
+"""A generic systolic array with three double-buffered on-chip buffers.
+
+                     filter buffer
+                     |   |   |   |
+                     v   v   v   v
+                   +---+---+---+---+
+      ifmap  ----> |PE |PE |PE |PE | --+      PE: multiplier, adder, registers for
+      buffer ----> |PE |PE |PE |PE |   |          input, weight and partial sum
+             ----> |PE |PE |PE |PE |   |
+                   +---+---+---+---+
+                     |   |   |   |
+                     v   v   v   v            buffers feed one word per row and
+                  ofmap buffer + vector lanes   column and cycle; all three share
+                           |                    one channel to off-chip memory
+                          DRAM
+
+It is no particular product: its sizes are parameters. Timing follows Samajdar et al. (SCALE-Sim), ISPASS 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from math import inf, isinf
+
+from hwsim.arch import Accelerator, EnergyTable, MemoryLevel, PEArray, Source
+from hwsim.arch.accelerator import check_positive
+from hwsim.arch.energy import table_of
+from hwsim.arch.reference_energy import dram_entries, mac_entry, register_entries, sram_entries, vector_entry
+from hwsim.errors import InputError, near_match
+from hwsim.formats.bf16 import bf16
+from hwsim.formats.fp16 import fp16
+from hwsim.formats.fp32 import fp32
+from hwsim.formats.int8 import int8
+from hwsim.formats.int16 import int16
+from hwsim.units import gb_s_to_bits_s, kib_to_bits, mhz_to_hz
+
+FORMATS = (int8, int16, fp16, bf16, fp32)
+DATAFLOWS = ("weight_stationary", "output_stationary", "input_stationary")
+BUFFERS = {"ifmap_buffer": "input", "filter_buffer": "weight", "ofmap_buffer": "output"}
+
+
+def systolic(
+    rows: int = 32,
+    cols: int = 32,
+    ifmap_kib: float = 256,
+    filter_kib: float = 256,
+    ofmap_kib: float = 256,
+    bandwidth_gb_s: float = 32,
+    clock_mhz: float = 1000,
+    vector_lanes: int = 0,
+    node_nm: float = 45,
+    drain: str = "array",
+    preload: str = "serial",
+) -> Accelerator:
+    """Return a systolic array of `rows` x `cols` PEs.
+
+    Buffers are in KiB and give half to the data in use; `bandwidth_gb_s` is that of off-chip memory, "inf" for no
+    limit; `vector_lanes` defaults to one per column. `drain=tile` lets the next tile in when the wave has left the
+    tile instead of the whole array, `preload=overlapped` loads the next stationary tile behind the current stream.
+    """
+    check_positive(
+        "systolic",
+        rows=rows,
+        cols=cols,
+        ifmap_kib=ifmap_kib,
+        filter_kib=filter_kib,
+        ofmap_kib=ofmap_kib,
+        bandwidth_gb_s=bandwidth_gb_s,
+        clock_mhz=clock_mhz,
+        node_nm=node_nm,
+        vector_lanes=vector_lanes or cols,
+    )
+    _check_choice("drain", drain, ("array", "tile"))
+    _check_choice("preload", preload, ("serial", "overlapped"))
+    clock_hz = mhz_to_hz(clock_mhz)
+    capacities = {name: kib_to_bits(kib) for name, kib in zip(BUFFERS, (ifmap_kib, filter_kib, ofmap_kib), strict=True)}
+    parameters = {
+        "rows": rows,
+        "cols": cols,
+        "ifmap_kib": ifmap_kib,
+        "filter_kib": filter_kib,
+        "ofmap_kib": ofmap_kib,
+        "bandwidth_gb_s": "inf" if bandwidth_gb_s == inf else bandwidth_gb_s,
+        "clock_mhz": clock_mhz,
+        "vector_lanes": vector_lanes or cols,
+        "node_nm": node_nm,
+        "drain": drain,
+        "preload": preload,
+    }
+    return Accelerator(
+        name="systolic",
+        clock_hz=clock_hz,
+        description="generic systolic array, all sizes parameters",
+        array=PEArray(rows, cols, {fmt.name: 1 for fmt in FORMATS}, drain, preload),  # type: ignore[arg-type]
+        levels=(*_buffers(rows, cols, capacities), _dram(bandwidth_gb_s, clock_hz)),
+        vector_lanes=vector_lanes or cols,
+        dataflow="weight_stationary",
+        dataflows=DATAFLOWS,
+        engine="array",
+        energy=_energy(capacities, node_nm),
+        sources=_sources(parameters),
+        parameters=parameters,
+    )
+
+
+def _buffers(rows: int, cols: int, capacities: dict[str, int]) -> tuple[MemoryLevel, ...]:
+    """Buffers as wide as the side of the array they feed, in words of the widest format."""
+    words = {"ifmap_buffer": rows, "filter_buffer": cols, "ofmap_buffer": cols}
+    return tuple(
+        MemoryLevel(
+            name,
+            capacities[name],
+            Fraction(words[name] * 32),
+            Fraction(words[name] * 32),
+            (operand,),
+            double_buffered=True,
+            accumulates=operand == "output",
+        )
+        for name, operand in BUFFERS.items()
+    )
+
+
+def _dram(bandwidth_gb_s: float, clock_hz: int) -> MemoryLevel:
+    rate = None if isinf(bandwidth_gb_s) else Fraction(gb_s_to_bits_s(bandwidth_gb_s)) / clock_hz
+    return MemoryLevel("dram", None, rate, rate, ("input", "weight", "output"))
+
+
+def _energy(capacities: dict[str, int], node_nm: float) -> EnergyTable:
+    return table_of(
+        [mac_entry(fmt, node_nm) for fmt in FORMATS],
+        register_entries("pe_register", node_nm),
+        *(sram_entries(name, bits, node_nm) for name, bits in capacities.items()),
+        dram_entries("dram"),
+        [vector_entry(fmt, node_nm) for fmt in FORMATS],
+    )
+
+
+def _sources(parameters: Mapping[str, object]) -> dict[str, Source]:
+    """Every size is a parameter of a machine nobody built; what the model takes for granted is said once."""
+    chosen = {
+        name: Source.assumed(f"a parameter of the generic array, here {value}") for name, value in parameters.items()
+    }
+    return {
+        **chosen,
+        "timing of a fold": Source(
+            "Samajdar et al., A systematic methodology for characterizing scalability of DNN "
+            "accelerators using SCALE-Sim, ISPASS",
+            2020,
+            "Sec. III",
+        ),
+        "idle PEs": Source.assumed("clock-gated: only PEs of a tile latch operands"),
+        "static power": Source.assumed("none: energy is that of actions, without leakage and clock tree"),
+        "layers": Source.assumed("run one after the other, each reading its input and writing its output off-chip"),
+    }
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InputError(f"chip 'systolic': {name}={value} is not one of its choices{near_match(value, choices)}")

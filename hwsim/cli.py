@@ -1,0 +1,226 @@
+"""The verbs of the command line. stdout is the answer, stderr is progress; what a verb needs is imported inside it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hwsim import __version__, catalog
+from hwsim.errors import HwsimError, UsageError, near_match
+
+if TYPE_CHECKING:
+    from hwsim.ir.layer import Layer
+    from hwsim.ir.network import Network
+    from hwsim.results.record import NetworkResult
+
+INTERRUPTED = 130
+PROGRESS_AFTER_S = 1.5
+LIKE = ("scale-sim",)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="hwsim")
+def cli() -> None:
+    """How long and how many joules a neural network takes, on which accelerator, in which number format.
+
+    \b
+    hwsim run alexnet --on systolic --out runs/alexnet
+    hwsim run model.onnx --on systolic:rows=128,cols=128 --format int8
+    hwsim run topology.csv --dataflow output_stationary --like scale-sim
+    hwsim list networks
+    """
+
+
+@cli.command()
+@click.argument("network")
+@click.option(
+    "--on",
+    "chips",
+    default="systolic",
+    show_default=True,
+    help="Chip or chips: NAME:key=value,... or a .py file; 'all'.",
+)
+@click.option("--dataflow", help="What stays in the PEs; the chip's own by default.")
+@click.option("--format", "fmt", help="Number format; the chip's first by default.")
+@click.option(
+    "--fidelity",
+    default="closed",
+    show_default=True,
+    help="closed (formulas) or stepped (real values, cycle by cycle).",
+)
+@click.option("--seed", default=0, show_default=True, help="Of the values that a stepped run moves.")
+@click.option(
+    "--pad", is_flag=True, help="Pad the convolutions of a SCALE-Sim topology so that outputs keep their size."
+)
+@click.option("--like", metavar="TOOL", help="Also print what another tool gives, and why it differs: scale-sim.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the layers as CSV.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write tables, timeline and pictures to.")
+@click.option("--sources", is_flag=True, help="Also print where every number comes from.")
+@click.option("--trace", type=click.Path(path_type=Path), help="File to write the timeline to; Perfetto opens it.")
+def run(
+    network: str,
+    chips: str,
+    dataflow: str | None,
+    fmt: str | None,
+    fidelity: str,
+    seed: int,
+    pad: bool,
+    like: str | None,
+    as_json: bool,
+    as_csv: bool,
+    out: Path | None,
+    sources: bool,
+    trace: Path | None,
+) -> None:
+    """Run NETWORK (a name, an .onnx, a SCALE-Sim .csv or a .py file) on a chip, layer by layer."""
+    if as_json and as_csv:
+        raise UsageError("--json and --csv both claim standard output; choose one")
+    if like is not None and like not in LIKE:
+        raise UsageError(f"no tool named '{like}' to compare with{near_match(like, LIKE)}")
+    from hwsim.results.like import with_scale_sim
+
+    started = time.perf_counter()
+    net = catalog.network(network, **({"pad": True} if pad else {}))
+    results = [_simulate(net, chip, dataflow, fmt, fidelity, seed) for chip in catalog.split(chips, "chip")]
+    if like is not None:
+        results = [with_scale_sim(result) for result in results]
+    _print(results, as_json, as_csv, sources)
+    _save(results, out, trace, started)
+
+
+@cli.command("list")
+@click.argument("noun", default="all")
+def list_(noun: str) -> None:
+    """List NOUN: networks, chips, dataflows, formats, reports, or all of them."""
+    nouns = {f"{name}s": name for name in catalog.FOLDERS}
+    if noun != "all" and noun not in nouns:
+        raise UsageError(f"no list of '{noun}'{near_match(noun, nouns)}")
+    for title in nouns if noun == "all" else [noun]:
+        if noun == "all":
+            click.echo(f"{title}:")
+        for name in catalog.names(nouns[title]):
+            click.echo(f"  {name:<18} {catalog.describe(nouns[title], name)}")
+            keys = catalog.parameters(nouns[title], name)
+            if keys:
+                click.echo(click.wrap_text(" ".join(keys), 110, f"  {'':<18} ", f"  {'':<18} "))
+
+
+@cli.command()
+@click.argument("name")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the pictures; FOLDER/figures by default.")
+def report(name: str, folder: Path, out: Path | None) -> None:
+    """Draw report NAME of the result FOLDER that `hwsim run --out` wrote."""
+    from hwsim.results import store
+
+    catalog.report(name)
+    for path in store.draw(name, store.read_frame(folder), out or folder / store.FIGURES):
+        click.echo(str(path))
+
+
+def _simulate(
+    network: Network, chip: str, dataflow: str | None, fmt: str | None, fidelity: str, seed: int
+) -> NetworkResult:
+    from hwsim.simulate import simulate
+
+    with _progress(network) as done:
+        return simulate(network, on=chip, dataflow=dataflow, format=fmt, fidelity=fidelity, seed=seed, on_layer=done)
+
+
+@contextmanager
+def _progress(network: Network) -> Iterator[Callable[[Layer], None]]:
+    """Show a bar of the MACs done on standard error, once a run has lasted longer than a moment."""
+    from threading import Timer
+
+    shown: list[Callable[[], None]] = []
+    finished = [0]
+
+    def show() -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        from hwsim.results.terminal import console
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        bar = Progress(*columns, console=console(stderr=True), transient=True)
+        task = bar.add_task(network.name, total=network.macs or None, completed=finished[0])
+        bar.start()
+        shown.append(bar.stop)
+        advance.append(lambda macs: bar.update(task, completed=macs))
+
+    advance: list[Callable[[int], None]] = []
+
+    def done(layer: Layer) -> None:
+        finished[0] += layer.macs
+        for update in advance:
+            update(finished[0])
+
+    timer = Timer(PROGRESS_AFTER_S, show)
+    timer.daemon = True
+    if sys.stderr.isatty():
+        timer.start()
+    try:
+        yield done
+    finally:
+        timer.cancel()
+        for stop in shown:
+            stop()
+
+
+def _print(results: list[NetworkResult], as_json: bool, as_csv: bool, sources: bool) -> None:
+    """Print the answer to standard output."""
+    from hwsim.results import store
+
+    if as_json or as_csv:
+        click.echo(store.json_text(results) if as_json else store.csv_text(results), nl=False)
+        return
+    from hwsim.results import terminal
+
+    for result in results:
+        terminal.print_result(result)
+    if sources:
+        terminal.console().print(terminal.source_table(results))
+
+
+def _save(results: list[NetworkResult], out: Path | None, trace: Path | None, started: float) -> None:
+    """Write the folder and the timeline that were asked for, and say so."""
+    if out is None and trace is None:
+        return
+    from hwsim.results import store
+
+    written = store.write(results, out, catalog.names("report"), time.perf_counter() - started) if out else []
+    if trace is not None:
+        store.write_text(trace, store.trace_text(results))
+    for path in (*([out] if out else []), *written, *([trace] if trace else [])):
+        click.echo(f"wrote {path}", err=True)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one sentence on standard error and its exit code."""
+    try:
+        cli.main(standalone_mode=False)
+    except HwsimError as error:
+        _fail(str(error), error.exit_code)
+    except click.ClickException as error:
+        _fail(error.format_message(), UsageError.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+
+
+def _fail(sentence: str, code: int) -> None:
+    click.echo(f"hwsim: {' '.join(sentence.split())}", err=True)
+    sys.exit(code)

@@ -1,0 +1,94 @@
+"""A timeline in Chrome's trace format, which Perfetto opens: one track per unit, nested events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple
+
+from hwsim.mapping.folding import Folding
+from hwsim.results.record import Timing
+
+MAX_PASSES = 64
+"""Events drawn per layer: runs of more passes are joined, so that a trace stays small enough to open."""
+
+SECONDS_TO_US = 1e6
+
+
+class Span(NamedTuple):
+    """An event of `cycles` on the track of `unit`."""
+
+    unit: str
+    name: str
+    start_cycle: int
+    cycles: int
+
+
+def array_spans(folding: Folding) -> Iterator[Span]:
+    """Yield what array and off-chip memory do, pass by pass; long layers have several passes per event."""
+    count = folding.copies * folding.chunks * folding.outer_folds
+    walk, group = folding.walk(), -(-count // MAX_PASSES)
+    startup, tail = folding.transfer_cycles(folding.startup_bits), folding.transfer_cycles(folding.tail_bits)
+    if startup:
+        yield Span("off-chip memory", "first tiles in", 0, startup)
+    at = startup
+    for index in range(0, count, group):
+        fill = compute = drain = moving = lasting = 0
+        for one, moved_bits in islice(walk, group):
+            transfer = folding.transfer_cycles(moved_bits)
+            fill, compute, drain = fill + one.fill_cycles, compute + one.compute_cycles, drain + one.drain_cycles
+            moving, lasting = moving + transfer, lasting + max(one.busy_cycles, transfer)
+        name = f"pass {index}" if group == 1 else f"passes {index}-{min(index + group, count) - 1}"
+        yield Span("array", name, at, lasting)
+        yield from _phases(
+            at, (("fill", fill), ("compute", compute), ("drain", drain), ("stall", lasting - fill - compute - drain))
+        )
+        if moving:
+            yield Span("off-chip memory", name, at, moving)
+        at += lasting
+    if tail:
+        yield Span("off-chip memory", "last outputs out", at, tail)
+
+
+def vector_spans(timing: Timing) -> Iterator[Span]:
+    """Yield what the vector lanes do."""
+    phases = (("compute", timing.compute_cycles), ("stall", timing.stall_cycles))
+    for span in _phases(0, phases):
+        yield span._replace(unit="vector lanes")
+
+
+def _phases(start: int, phases: Iterable[tuple[str, int]]) -> Iterator[Span]:
+    for name, cycles in phases:
+        if cycles:
+            yield Span("array", name, start, cycles)
+            start += cycles
+
+
+def chrome_trace(layers: Iterable[tuple[str, int, Iterable[Span]]], clock_hz: int) -> dict[str, Any]:
+    """Return a Chrome trace of (layer name, total cycles, spans from its cycle 0), the layers one after the other."""
+    units: dict[str, int] = {"layers": 0}
+    events: list[dict[str, Any]] = []
+    start = 0
+    for name, total_cycles, layer_spans in layers:
+        if not total_cycles:
+            continue
+        for span in (Span("layers", name, 0, total_cycles), *layer_spans):
+            thread = units.setdefault(span.unit, len(units))
+            events.append(
+                {
+                    "name": span.name,
+                    "cat": name,
+                    "ph": "X",
+                    "pid": 0,
+                    "tid": thread,
+                    "ts": (start + span.start_cycle) / clock_hz * SECONDS_TO_US,
+                    "dur": span.cycles / clock_hz * SECONDS_TO_US,
+                    "args": {"layer": name, "cycles": span.cycles},
+                }
+            )
+        start += total_cycles
+    names = [
+        {"name": "thread_name", "ph": "M", "pid": 0, "tid": thread, "args": {"name": unit}}
+        for unit, thread in units.items()
+    ]
+    return {"traceEvents": names + events, "displayTimeUnit": "ns"}

@@ -1,0 +1,73 @@
+"""Layers that are not matrix products: which of them run as results leave the array, and what the others cost."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING
+
+from hwsim.arch.accelerator import Accelerator
+from hwsim.formats import NumberFormat
+from hwsim.ir.layer import LAYOUT_KINDS, Kind, Layer
+from hwsim.ir.network import Network
+from hwsim.results.record import Outcome, Timing
+from hwsim.units import ceil_div
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hwsim.engine.trace import Span
+
+STREAMED_FUNCTIONS = frozenset({(Kind.NORMALISATION, "batch")})
+"""Normalisations that need one element at a time, because their statistics are constants at inference."""
+
+UNCOMPUTED_KINDS = LAYOUT_KINDS | {Kind.UNSUPPORTED}
+"""Kinds that compute nothing: changes of layout, and operators that are listed and not simulated."""
+
+
+def fused_producers(network: Network) -> dict[str, str]:
+    """Return, for each layer done on another's results before they leave the chip, that other layer.
+
+    These are activations and batch normalisations that alone read their input, behind an operator or one another.
+    """
+    fused: dict[str, str] = {}
+    computing = {layer.name for layer in network.layers if layer.kind not in UNCOMPUTED_KINDS}
+    for layer in network.layers:
+        if layer.kind is not Kind.ACTIVATION and (layer.kind, layer.function) not in STREAMED_FUNCTIONS:
+            continue
+        (producer,) = layer.inputs
+        if network.consumers[producer] == 1 and producer in computing:
+            fused[layer.name] = fused.get(producer, producer)
+    return fused
+
+
+def closed(layer: Layer, chip: Accelerator, fmt: NumberFormat, fused_into: str = "") -> Outcome:
+    """Return cycles and counts of a layer on the vector lanes: one operation per lane and cycle, operands from
+    off-chip.
+
+    Changes of layout are addressing and cost nothing, fused layers only their operations' energy; operators that are
+    not simulated cost nothing and are listed by the result.
+    """
+    if layer.kind in UNCOMPUTED_KINDS:
+        return Outcome(Timing(), {}, {"fused_into": ""})
+    operation = ("vector", fmt.name, "output")
+    if fused_into:
+        return Outcome(Timing(), {operation: layer.operations}, {"fused_into": fused_into})
+    read, written = layer.steps * sum(map(prod, layer.input_shapes)), layer.steps * layer.output_elements
+    compute = layer.steps * ceil_div(layer.operations // layer.steps, chip.vector_lanes)
+    stall = max(0, transfer_cycles((read + written) * fmt.bits, chip) - compute)
+    outer = chip.off_chip.name
+    counts = {operation: layer.operations, (outer, "read", "input"): read, (outer, "write", "output"): written}
+    return Outcome(Timing(compute_cycles=compute, stall_cycles=stall), counts, {"fused_into": ""})
+
+
+def transfer_cycles(bits: int, chip: Accelerator) -> int:
+    """Return the cycles that `bits` take off-chip."""
+    rate = chip.off_chip.read_bits_per_cycle
+    return 0 if rate is None else -(-bits * rate.denominator // rate.numerator)
+
+
+def spans(outcome: Outcome) -> Iterator[Span]:
+    """Yield the timeline of a vector layer, from cycle 0."""
+    from hwsim.engine import trace
+
+    return trace.vector_spans(outcome.timing)

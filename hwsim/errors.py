@@ -1,0 +1,45 @@
+"""The exceptions a user can cause. Each carries the exit code of the command line (0 done, 1 a bug, 2 ... 5 below)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class HwsimError(Exception):
+    """Base of every error that is the input's fault: one sentence with the value, the rule and the near match."""
+
+    exit_code = 2
+
+
+class UsageError(HwsimError):
+    """A name, option or parameter that does not exist or cannot be read (exit code 2)."""
+
+    exit_code = 2
+
+
+class InputError(HwsimError):
+    """Input understood but impossible: contradicting shapes, malformed file, unsupported format (exit code 3)."""
+
+    exit_code = 3
+
+
+class HardwareError(HwsimError):
+    """Hardware, a package or a permission that this machine lacks (exit code 5)."""
+
+    exit_code = 5
+
+
+def near_match(name: str, known: Iterable[str]) -> str:
+    """Return the ending of an error sentence: ``; did you mean 'alexnet'?`` or the names there are."""
+    from difflib import get_close_matches
+
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; there are: {', '.join(names)}" if names else ""
+
+
+def unknown_name(noun: str, name: str, known: Iterable[str]) -> UsageError:
+    """Return the error for a name that is not in `known`, with its near match."""
+    return UsageError(f"no {noun} named '{name}'{near_match(name, known)}")

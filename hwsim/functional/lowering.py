@@ -1,0 +1,71 @@
+"""A convolution or matrix product as matrices: what the array multiplies, and the reference it must equal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+from hwsim.formats import NumberFormat
+from hwsim.ir.layer import Kind, Layer
+
+Array = NDArray[Any]
+
+
+def random_operands(layer: Layer, fmt: NumberFormat, seed: int) -> tuple[Array, Array]:
+    """Return seeded input and weights of one step of `layer` in the format's carrier.
+
+    The input has the layer's input shape, weights (G, K, C, R, S); a matrix product's input is (G, N, C). Integers
+    cover the format's whole range, floating point numbers are normal and rounded to the format.
+    """
+    generator = np.random.default_rng(seed)
+    is_conv = layer.kind is Kind.CONV
+    input_shape = layer.input_shapes[0] if is_conv else (layer.G, layer.N, layer.C)
+    weight_shape = (layer.G, layer.K, layer.C, layer.R, layer.S)
+    return _random(generator, input_shape, fmt), _random(generator, weight_shape, fmt)
+
+
+def input_matrix(layer: Layer, x: Array, group: int) -> Array:
+    """Return the input of `group` as (positions, reduction): row n p q is the zero-padded window of that output."""
+    if layer.kind is not Kind.CONV:
+        return np.ascontiguousarray(x[group])
+    top, left, bottom, right = layer.padding
+    channels = x[:, group * layer.C : (group + 1) * layer.C]
+    padded = np.pad(channels, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    n, c, h, w = padded.strides
+    windows = as_strided(
+        padded,
+        (layer.N, layer.P, layer.Q, layer.C, layer.R, layer.S),
+        (n, h * layer.stride[0], w * layer.stride[1], c, h * layer.dilation[0], w * layer.dilation[1]),
+        writeable=False,
+    )
+    return windows.reshape(layer.positions, layer.reduction)
+
+
+def weight_matrix(layer: Layer, weights: Array, group: int) -> Array:
+    """Return the weights of `group`, of shape (K, C, R, S), as (reduction, K)."""
+    return np.ascontiguousarray(weights[group].reshape(layer.K, layer.reduction).T)
+
+
+def product(a: Array, b: Array, fmt: NumberFormat) -> Array:
+    """Return a @ b summed as the format's accumulator does: exactly modulo 2^bits, or in float32."""
+    result: Array = np.matmul(a.astype(fmt.accumulator), b.astype(fmt.accumulator))
+    return result
+
+
+def _random(generator: np.random.Generator, shape: tuple[int, ...], fmt: NumberFormat) -> Array:
+    if fmt.kind == "int":
+        limits = np.iinfo(fmt.carrier)
+        return generator.integers(limits.min, limits.max, size=shape, dtype=fmt.carrier, endpoint=True)
+    values = generator.standard_normal(shape, dtype=np.float32)
+    return values.astype(_storage_type(fmt)).astype(fmt.carrier)
+
+
+def _storage_type(fmt: NumberFormat) -> Any:
+    if fmt.name == "bf16":
+        import ml_dtypes
+
+        return ml_dtypes.bfloat16
+    return {"fp16": np.float16, "fp32": np.float32}[fmt.name]

@@ -1,0 +1,18 @@
+"""WHAT is computed: layers, the network they form, and how networks are built and imported.
+
+| module      | noun                                                        |
+|-------------|-------------------------------------------------------------|
+| `layer`     | `Layer`: one operator with its loop bounds                  |
+| `network`   | `Network`: layers and the edges between them                |
+| `shapes`    | shape inference                                             |
+| `builder`   | `NetworkBuilder`: one method per operator                   |
+| `recurrent` | LSTM, GRU and RNN lowered to matrix products over time      |
+| `onnx`      | networks from ONNX files                                    |
+| `topology`  | networks from SCALE-Sim topology CSV files                  |
+"""
+
+from hwsim.ir.builder import NetworkBuilder
+from hwsim.ir.layer import Kind, Layer, Shape
+from hwsim.ir.network import Network, Tensor
+
+__all__ = ["Kind", "Layer", "Network", "NetworkBuilder", "Shape", "Tensor"]

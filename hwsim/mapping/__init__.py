@@ -1,0 +1,12 @@
+"""HOW a layer is placed on an array.
+
+| module     | noun                                                             |
+|------------|------------------------------------------------------------------|
+| `loops`    | `Mapping` and its loop nest; coverage check                      |
+| `folding`  | `Folding`: tiles of a systolic array and their off-chip traffic  |
+| `systolic` | the search for the fastest folding                               |
+"""
+
+from hwsim.mapping.loops import Loop, Mapping
+
+__all__ = ["Loop", "Mapping"]

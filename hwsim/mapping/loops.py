@@ -1,0 +1,73 @@
+"""The mapping record: a loop nest over memory levels, and the check that it covers a layer exactly once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from hwsim.errors import InputError
+from hwsim.ir.layer import Layer
+from hwsim.units import ceil_div
+
+if TYPE_CHECKING:
+    from hwsim.mapping.folding import Folding
+
+GEMM_DIMS = {"input": ("NPQ", "CRS"), "weight": ("CRS", "K"), "output": ("NPQ", "K")}
+"""Dimensions of each operand of a layer seen as a matrix product; flattened loop bounds are written as one word."""
+
+
+class Loop(NamedTuple):
+    """A loop over the flattened dimensions `dims` of extent `bound` in tiles of `tile`, at memory level `level`.
+
+    `axis` is "rows" or "cols" for a spatial loop over the array, empty for one in time.
+    """
+
+    level: str
+    dims: str
+    bound: int
+    tile: int
+    axis: str = ""
+
+    @property
+    def trips(self) -> int:
+        """How often the body runs."""
+        return ceil_div(self.bound, self.tile)
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """HOW a layer is placed on an array: what is stationary, and the folds that its loop nest describes."""
+
+    layer: Layer
+    dataflow: str
+    folding: Folding
+
+    @property
+    def stationary(self) -> str:
+        """The operand that stays in the PEs: "weight", "input" or "output"."""
+        return self.folding.stationary
+
+    @cached_property
+    def nest(self) -> tuple[Loop, ...]:
+        """Loops from the outermost inward; the body of the last is one multiply-accumulate per PE."""
+        return self.folding.nest(self.layer)
+
+    def check(self) -> None:
+        """Raise `InputError` unless the nest covers every loop bound of the layer exactly once."""
+        covered = {dims: extent for dims, extent in extents(self.layer).items() if extent > 1}
+        for loop in self.nest:
+            if loop.bound != covered.get(loop.dims, 1):
+                raise InputError(
+                    f"mapping of '{self.layer.name}': the loop over {loop.dims} runs over {loop.bound}, "
+                    f"not {covered.get(loop.dims, 1)}"
+                )
+            covered[loop.dims] = loop.tile
+        left = {dims: extent for dims, extent in covered.items() if extent != 1}
+        if left:
+            raise InputError(f"mapping of '{self.layer.name}' leaves loops over {left} open")
+
+
+def extents(layer: Layer) -> dict[str, int]:
+    """Return the extents of a layer's flattened dimensions as a matrix product, repetitions in "G"."""
+    return {"G": layer.G * layer.steps, "NPQ": layer.positions, "CRS": layer.reduction, "K": layer.K}

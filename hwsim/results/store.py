@@ -1,0 +1,155 @@
+"""Result folders: what `--out` writes and `hwsim report` reads.
+
+`layers.csv`, `result.json`, `trace.json` and `figures/` depend on the inputs alone and are the same bytes on every
+machine; wall time, host and versions of libraries stand in `manifest.json`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import platform
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwsim.errors import HardwareError, InputError, UsageError
+from hwsim.results.record import SCHEMA, NetworkResult, Row
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LAYERS, RESULT, TRACE, MANIFEST, FIGURES = "layers.csv", "result.json", "trace.json", "manifest.json", "figures"
+
+
+def json_text(results: Sequence[NetworkResult]) -> str:
+    """Return one result as its JSON object, several as a list under "results"."""
+    from hwsim import __version__
+
+    dicts = [result.as_dict() for result in results]
+    whole: Any = dicts[0] if len(dicts) == 1 else {"schema": SCHEMA, "hwsim": __version__, "results": dicts}
+    return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
+
+
+def csv_text(results: Sequence[NetworkResult]) -> str:
+    """Return the layer rows of all results; a column that a chip does not have is empty in its rows."""
+    rows: list[Row] = [row for result in results for row in result.rows]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def trace_text(results: Sequence[NetworkResult]) -> str:
+    """Return the timelines of all results as one Chrome trace, a process per chip."""
+    from hwsim import catalog
+    from hwsim.engine import trace, vector
+    from hwsim.results.record import Outcome
+
+    events: list[dict[str, Any]] = []
+    for process, result in enumerate(results):
+        engine = catalog.engine(result.chip.engine)
+        layers = (
+            (
+                layer.layer.name,
+                layer.timing.total_cycles,
+                engine.spans(layer.mapping, layer.chip)
+                if layer.mapping
+                else vector.spans(Outcome(layer.timing, layer.counts)),
+            )
+            for layer in result.layers
+        )
+        one = trace.chrome_trace(layers, result.chip.clock_hz)
+        label = {
+            "name": "process_name",
+            "ph": "M",
+            "pid": process,
+            "args": {"name": f"{result.network.name} on {result.chip.label or result.chip.name}"},
+        }
+        events += [label, *({**event, "pid": process} for event in one["traceEvents"])]
+    return json.dumps({"traceEvents": events, "displayTimeUnit": "ns"}) + "\n"
+
+
+def write(results: Sequence[NetworkResult], folder: Path, reports: Iterable[str], wall_s: float) -> list[Path]:
+    """Write a result folder with the figures of `reports`; return the figures' paths.
+
+    Raises `HardwareError` where the folder cannot be written.
+    """
+    write_text(folder / LAYERS, csv_text(results))
+    write_text(folder / RESULT, json_text(results))
+    write_text(folder / TRACE, trace_text(results))
+    write_text(folder / MANIFEST, json.dumps(manifest(results, wall_s), indent=1) + "\n")
+    frame = read_frame(folder)
+    return [path for name in reports for path in draw(name, frame, folder / FIGURES)]
+
+
+def manifest(results: Sequence[NetworkResult], wall_s: float) -> Row:
+    """Return what made the folder: inputs, versions, host, wall time [s]."""
+    from hwsim import __version__
+
+    return {
+        "hwsim": __version__,
+        "runs": [result.inputs for result in results],
+        "command": sys.argv[1:],
+        "wall_s": round(wall_s, 3),
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def read_frame(folder: Path) -> pd.DataFrame:
+    """Return the layer rows of a result folder; raises `UsageError` without one, `InputError` if it is malformed."""
+    import pandas as pd
+
+    path = folder / LAYERS
+    if not path.is_file():
+        raise UsageError(
+            f"'{folder}' is no result folder: it has no {LAYERS}; make one with hwsim run ... --out {folder}"
+        )
+    try:
+        frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"'{path}' is not a table of layers: {str(error).splitlines()[0]}") from error
+    missing = {"network", "layer", "chip", "total_cycles", "energy_pj"} - set(frame.columns)
+    if missing:
+        raise InputError(f"'{path}' lacks the columns {', '.join(sorted(missing))}")
+    return frame
+
+
+def draw(report: str, frame: pd.DataFrame, folder: Path) -> list[Path]:
+    """Draw `report` of the layer rows into `folder` as PNG and SVG, the same bytes every time; return both paths."""
+    import matplotlib
+
+    from hwsim import catalog
+
+    with matplotlib.rc_context({"svg.hashsalt": "hwsim", "backend": "agg"}):
+        figure = catalog.report(report)(frame)
+        paths = [folder / f"{report}.{suffix}" for suffix in ("png", "svg")]
+        for path in paths:
+            content = io.BytesIO()
+            figure.savefig(
+                content, format=path.suffix[1:], dpi=150, metadata={"Date": None} if path.suffix == ".svg" else {}
+            )
+            write_bytes(path, content.getvalue())
+    return paths
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` as UTF-8, folders included."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` beside `path`, then rename it, so that a full disk or an interrupt leaves the old file whole."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(content)
+        beside.replace(path)
+    except OSError as error:
+        raise HardwareError(f"cannot write '{path}': {error.strerror or error}") from error

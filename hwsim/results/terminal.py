@@ -1,0 +1,164 @@
+"""The table that `hwsim run` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from hwsim.results.like import SRAM_ACCESSES
+from hwsim.results.record import LayerResult, NetworkResult
+
+PREFIXES = (
+    (1e12, "T"),
+    (1e9, "G"),
+    (1e6, "M"),
+    (1e3, "k"),
+    (1.0, ""),
+    (1e-3, "m"),
+    (1e-6, "u"),
+    (1e-9, "n"),
+    (1e-12, "p"),
+)
+
+
+def quantity(value: float, unit: str = "") -> str:
+    """Return `value` with three digits and an SI prefix: 724406816 is "724 M"."""
+    if value == 0:
+        return f"0 {unit}".strip()
+    scale, prefix = next(((s, p) for s, p in PREFIXES if abs(value) >= s * 0.9995), PREFIXES[-1])
+    return f"{value / scale:.3g} {prefix}{unit}".strip()
+
+
+def layer_table(result: NetworkResult) -> RenderableType:
+    """Return the layers with cycles, utilisation, off-chip bytes and energy, then totals and notes."""
+    table = Table(box=SIMPLE_HEAD, title=title(result), title_justify="left", title_style="bold", pad_edge=False)
+    for name in ("layer", "kind", "output"):
+        table.add_column(name, overflow="fold")
+    for name in ("MACs", "cycles", "stall", "utilised", "DRAM", "energy"):
+        table.add_column(name, justify="right", no_wrap=True)
+    shown = [layer for layer in result.layers if layer.timing.total_cycles]
+    for layer in shown:
+        table.add_row(*cells(layer))
+    table.add_section()
+    total, hidden = result.total, len(result.layers) - len(shown)
+    stall = sum(layer.timing.stall_cycles for layer in shown) / max(1, total["total_cycles"])
+    table.add_row(
+        "total",
+        "",
+        "",
+        quantity(total["macs"]),
+        f"{total['total_cycles']:,}",
+        f"{stall:.0%}",
+        f"{total['utilisation']:.1%}",
+        quantity(sum(off_chip_bytes(layer) for layer in shown), "B"),
+        quantity(total["energy_pj"] * 1e-12, "J"),
+        style="bold",
+    )
+    notes = [
+        *result.notes,
+        *([f"{hidden} layers that take no cycles are not shown; --json and --csv list them"] if hidden else []),
+    ]
+    return Group(table, Text(summary(result)), *(Text(f"note: {note}", style="dim") for note in notes))
+
+
+def title(result: NetworkResult) -> str:
+    """Return what ran on what."""
+    chip = result.chip
+    array = f"{chip.array.rows} x {chip.array.cols} PEs, {chip.clock_hz / 1e6:g} MHz"
+    return (
+        f"{result.network.name} on {chip.name} ({array}), {result.dataflow.replace('_', ' ')}, {result.fmt.name}, "
+        f"batch {result.network.batch}" + (", stepped" if result.fidelity == "stepped" else "")
+    )
+
+
+def cells(layer: LayerResult) -> tuple[str, ...]:
+    """Return one row of the table."""
+    timing = layer.timing
+    return (
+        layer.layer.name,
+        layer.layer.function or str(layer.layer.kind),
+        "x".join(map(str, layer.layer.output_shape)),
+        quantity(layer.layer.macs) if layer.layer.macs else "",
+        f"{timing.total_cycles:,}",
+        f"{timing.stall_cycles / timing.total_cycles:.0%}",
+        f"{layer.utilisation:.1%}" if layer.layer.macs else "",
+        quantity(off_chip_bytes(layer), "B"),
+        quantity(layer.total_energy_pj * 1e-12, "J"),
+    )
+
+
+def off_chip_bytes(layer: LayerResult) -> int:
+    """Return the bytes a layer reads and writes off-chip."""
+    name = layer.chip.off_chip.name
+    return layer.moved_bytes(name, "read") + layer.moved_bytes(name, "write")
+
+
+def summary(result: NetworkResult) -> str:
+    """Return latency, energy, power and throughput in one line."""
+    total, batch = result.total, result.network.batch
+    per_run = "inference" if batch == 1 else f"batch of {batch}"
+    return (
+        f"{quantity(total['seconds'], 's')} and {quantity(total['energy_pj'] * 1e-12, 'J')} per {per_run}; "
+        f"{quantity(total['average_power_w'], 'W')}, {quantity(total['inferences_per_s'])} inferences/s, "
+        f"{quantity(total['inferences_per_j'])} inferences/J; {quantity(total['parameters'])} parameters"
+    )
+
+
+def scale_sim_table(result: NetworkResult) -> RenderableType:
+    """Return our figures beside SCALE-Sim 3's, with the reason for each difference."""
+    table = Table(box=SIMPLE_HEAD, title="beside SCALE-Sim 3", title_justify="left", title_style="bold", pad_edge=False)
+    table.add_column("layer", overflow="fold")
+    for name in (
+        "cycles",
+        "SCALE-Sim",
+        "ifmap reads",
+        "SCALE-Sim",
+        "filter reads",
+        "SCALE-Sim",
+        "ofmap writes",
+        "SCALE-Sim",
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
+    reasons: list[Text] = []
+    for row in (layer.row() for layer in result.layers if "scale_sim_cycles" in layer.extras):
+        pairs = (
+            ("total_cycles", "scale_sim_cycles"),
+            *((f"sram_{what}", f"scale_sim_{what}") for what in SRAM_ACCESSES),
+        )
+        table.add_row(row["layer"], *(f"{row[name]:,}" for pair in pairs for name in pair))
+        reasons += [
+            Text(f"{row['layer']}: {reason}", style="dim") for reason in row["scale_sim_differences"].split(" | ")
+        ]
+    return Group(table, *reasons)
+
+
+def source_table(results: Sequence[NetworkResult]) -> RenderableType:
+    """Return where every number of the results comes from, assumptions last."""
+    table = Table(box=SIMPLE_HEAD, title="sources", title_justify="left", title_style="bold", pad_edge=False)
+    table.add_column("what", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("source", overflow="fold")
+    rows = {row["what"]: row for result in results for row in result.sources}
+    for row in sorted(rows.values(), key=lambda row: row["source"].startswith("assumed")):
+        value = (
+            f"{row['energy_pj']:.4g} pJ" + (f"/{row['bits']} b" if row["bits"] else "") if "energy_pj" in row else ""
+        )
+        table.add_row(row["what"], value, row["source"])
+    return table
+
+
+def print_result(result: NetworkResult) -> None:
+    """Print the table of a result to standard output, and its comparison with SCALE-Sim if it has one."""
+    console().print(layer_table(result))
+    if any("scale_sim_cycles" in layer.extras for layer in result.layers):
+        console().print(scale_sim_table(result))
+
+
+def console(stderr: bool = False) -> Console:
+    """Return a console; piped output is 120 columns wide, and names from files are never read as markup."""
+    found = Console(stderr=stderr, markup=False, highlight=False)
+    return found if found.is_terminal else Console(stderr=stderr, markup=False, highlight=False, width=120)

@@ -1,0 +1,88 @@
+"""The whole flow on one screen: network -> mapping -> timing and counts -> energy -> result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from hwsim import catalog
+from hwsim.arch.accelerator import Accelerator
+from hwsim.engine import Engine, vector
+from hwsim.errors import UsageError, near_match
+from hwsim.formats import NumberFormat
+from hwsim.ir.layer import Layer
+from hwsim.ir.network import Network
+from hwsim.mapping import Mapping
+from hwsim.results.record import LayerResult, NetworkResult, Outcome, WordCosts, energy_by_component
+
+Fidelity = Literal["closed", "stepped"]
+FIDELITIES = ("closed", "stepped")
+
+
+def simulate(
+    network: str | Network,
+    on: str | Accelerator = "systolic",
+    *,
+    dataflow: str | None = None,
+    format: str | NumberFormat | None = None,  # noqa: A002 - the option's name everywhere else
+    fidelity: str = "closed",
+    seed: int = 0,
+    on_layer: Callable[[Layer], None] | None = None,
+) -> NetworkResult:
+    """Return what `network` costs on chip `on`, layer by layer.
+
+    Both are records or specs such as "resnet:depth=50" and "systolic:rows=128". Dataflow and format default to the
+    chip's first. `fidelity` "stepped" moves real values, drawn from `seed`, and finds the same cycles and counts as
+    "closed". `on_layer` is called as each layer is done. Raises `UsageError` for unknown names, `InputError` for what
+    cannot run.
+    """
+    net, chip = catalog.network(network), catalog.chip(on)
+    fmt, flow = catalog.number_format(format or chip.formats[0]), dataflow or chip.dataflow
+    place, engine = catalog.dataflow(flow), catalog.engine(chip.engine)
+    chip.require_format(fmt)
+    chip.require_dataflow(flow)
+    if fidelity not in FIDELITIES:
+        raise UsageError(f"no fidelity named '{fidelity}'{near_match(fidelity, FIDELITIES)}")
+    fused, costs, components = vector.fused_producers(net), WordCosts(chip, fmt), chip.energy.components
+    results = []
+    for layer in net.layers:
+        mapping = place(layer, chip, fmt) if layer.is_mac else None
+        outcome = _run(engine, layer, mapping, chip, fmt, fidelity, seed, fused.get(layer.name, ""))
+        energy = energy_by_component(outcome.counts, costs, components)
+        results.append(
+            LayerResult(
+                net.name, layer, chip, flow, fmt, outcome.timing, outcome.counts, energy, outcome.extras, mapping
+            )
+        )
+        if on_layer is not None:
+            on_layer(layer)
+    return NetworkResult(net, chip, flow, fmt, fidelity, tuple(results), notes(net, fused))
+
+
+def _run(
+    engine: Engine,
+    layer: Layer,
+    mapping: Mapping | None,
+    chip: Accelerator,
+    fmt: NumberFormat,
+    fidelity: str,
+    seed: int,
+    fused_into: str,
+) -> Outcome:
+    """Return a layer's outcome from the array's engine or the vector lanes; the latter have only a closed form."""
+    if mapping is None:
+        return vector.closed(layer, chip, fmt, fused_into)
+    return engine.stepped(mapping, chip, fmt, seed) if fidelity == "stepped" else engine.closed(mapping, chip, fmt)
+
+
+def notes(network: Network, fused: dict[str, str]) -> tuple[str, ...]:
+    """Return what a reader must know: the importer's notes, fused layers, operators that are not simulated."""
+    said = list(network.notes)
+    if fused:
+        said.append(
+            f"{len(fused)} activations and batch normalisations run on results before they leave the chip and take no time"
+        )
+    if network.unsupported:
+        listed = ", ".join(f"{name} ({count}x)" for name, count in sorted(network.unsupported.items()))
+        said.append(f"not simulated, and counted as nothing: {listed}")
+    return tuple(said)

@@ -1,0 +1,1 @@
+"""Networks, one family per file: `NAME.py` defines `NAME(...) -> Network`, found by listing this folder."""
