@@ -38,6 +38,7 @@ LABELS = {"energy_dram_pj": "DRAM", "energy_mac_pj": "MACs", "energy_pe_register
 def layers(frame: pd.DataFrame) -> Figure:
     """Return a figure of the layer rows `frame`: cycles by phase and energy by component, a row of panels per chip."""
     runs = [(rows, _longest(rows)) for rows in _runs(frame)]
+    energy = _energy_parts(frame)
     heights = [max(3.0, 0.27 * len(drawn) + 1.7) for _, drawn in runs]
     figure, axes = plt.subplots(
         len(runs), 2, figsize=(11, sum(heights)), squeeze=False, layout="constrained", height_ratios=heights
@@ -46,7 +47,7 @@ def layers(frame: pd.DataFrame) -> Figure:
         network, chip, dataflow, fmt = (str(rows[name].iloc[0]) for name in ("network", "chip", "dataflow", "format"))
         seconds, joules = rows["seconds"].sum(), rows["energy_pj"].sum() * 1e-12
         _stack(left, drawn, CYCLES, "cycles", "")
-        _stack(right, drawn, _energy_parts(drawn), "energy", "J", 1e-12)
+        _stack(right, drawn, energy, "energy", "J", 1e-12)
         right.tick_params(labelleft=False)
         left.annotate(_left_out(rows, drawn), (0, 0), (0, -38), "axes fraction", "offset points", fontsize=8.5)
         title = f"{network} on {chip}, {dataflow.replace('_', ' ')}, {fmt}"

@@ -58,8 +58,9 @@ class PEArray:
 class Accelerator:
     """A machine: clock, PE array, memories from the array outward, vector lanes, energy per action, sources per number.
 
-    `dataflow` is the default of `dataflows`; `engine` names the module of `hwsim.engine` that times it. `parameters`
-    are those the user set or left, in the order of the chip's function, `sources` says where each number comes from.
+    `dataflow` is the default of `dataflows`; `engine` names the module of `hwsim.engine` that times it. `label` is
+    the name with what the user changed, `parameters` are all that the chip's function takes, `sources` says where each
+    number comes from.
     """
 
     name: str
@@ -116,6 +117,12 @@ class Accelerator:
     def off_chip(self) -> MemoryLevel:
         """The outermost memory level."""
         return self.levels[-1]
+
+    @cached_property
+    def off_chip_rate(self) -> tuple[int, int] | None:
+        """The bits that cross the chip's edge, and in how many cycles; None without limit."""
+        rate = self.off_chip.read_bits_per_cycle
+        return None if rate is None else (rate.numerator, rate.denominator)
 
     def word_bits(self, component: str, operand: str, fmt: NumberFormat) -> int:
         """Return the width of a word of `operand` in `component`: partial sums and accumulated outputs are wider."""

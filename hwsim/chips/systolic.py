@@ -122,8 +122,16 @@ def _buffers(rows: int, cols: int, capacities: dict[str, int]) -> tuple[MemoryLe
 
 
 def _dram(bandwidth_gb_s: float, clock_hz: int) -> MemoryLevel:
-    rate = None if isinf(bandwidth_gb_s) else Fraction(gb_s_to_bits_s(bandwidth_gb_s)) / clock_hz
+    rate = None if isinf(bandwidth_gb_s) else _bits_per_cycle(bandwidth_gb_s, clock_hz)
     return MemoryLevel("dram", None, rate, rate, ("input", "weight", "output"))
+
+
+def _bits_per_cycle(bandwidth_gb_s: float, clock_hz: int) -> Fraction:
+    """Return the rate as the decimal number means it; its denominator is bounded so that stepped sums stay in int64."""
+    rate = (Fraction(repr(bandwidth_gb_s)) * round(gb_s_to_bits_s(1)) / clock_hz).limit_denominator(2**40)
+    if not rate:
+        raise InputError(f"chip 'systolic': bandwidth_gb_s={bandwidth_gb_s:g} is less than 2^-40 bits per cycle")
+    return rate
 
 
 def _energy(capacities: dict[str, int], node_nm: float) -> EnergyTable:

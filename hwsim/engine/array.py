@@ -8,6 +8,7 @@ from hwsim.arch.accelerator import Accelerator
 from hwsim.formats import NumberFormat
 from hwsim.mapping import Mapping
 from hwsim.mapping.folding import Folding
+from hwsim.mapping.passes import Totals
 from hwsim.results.record import Action, Outcome, Timing
 
 if TYPE_CHECKING:
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 
 def closed(mapping: Mapping, chip: Accelerator, fmt: NumberFormat) -> Outcome:
     """Return cycles and action counts of a mapped layer."""
-    totals = mapping.folding.totals
+    totals = mapping.totals
     timing = Timing(totals.fill_cycles, totals.compute_cycles, totals.stall_cycles, totals.drain_cycles)
-    return Outcome(timing, {**array_counts(mapping, chip, fmt), **off_chip_counts(mapping.folding, chip)})
+    return Outcome(timing, {**array_counts(mapping, chip, fmt), **off_chip_counts(mapping.totals, chip)})
 
 
 def stepped(mapping: Mapping, chip: Accelerator, fmt: NumberFormat, seed: int = 0) -> Outcome:
@@ -78,9 +79,9 @@ def load_hops(f: Folding) -> int:
     return ((f.row_folds - 1) * full + last) * f.col_extent
 
 
-def off_chip_counts(folding: Folding, chip: Accelerator) -> dict[Action, int]:
+def off_chip_counts(totals: Totals, chip: Accelerator) -> dict[Action, int]:
     """Return the words that cross the chip's edge, and those the buffers take in and give out for it."""
-    totals, home, outer = folding.totals, chip.home, chip.off_chip.name
+    home, outer = chip.home, chip.off_chip.name
     counts: dict[Action, int] = {
         (outer, "read", "input"): totals.input_words,
         (outer, "read", "weight"): totals.weight_words,

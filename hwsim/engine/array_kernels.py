@@ -169,11 +169,16 @@ def operand_stationary_fold(held, x_stream, out, rows, cols, first, shadow, next
 
 
 @njit(cache=True)
-def transfer(bits, numerator, denominator):  # type: ignore[no-untyped-def]
-    """Return the cycles in which a channel of numerator / denominator bits per cycle has moved `bits`."""
+def transfer(bits, whole, part, parts):  # type: ignore[no-untyped-def]
+    """Return the cycles in which a channel of whole + part / parts bits per cycle, part < parts, has moved `bits`."""
     moved = 0
+    left_over = 0
     cycles = 0
-    while moved < bits * denominator:
-        moved += numerator
+    while moved < bits:
+        moved += whole
+        left_over += part
+        if left_over >= parts:
+            left_over -= parts
+            moved += 1
         cycles += 1
     return cycles

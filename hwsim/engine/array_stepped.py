@@ -13,7 +13,7 @@ from hwsim.engine.array import off_chip_counts
 from hwsim.formats import NumberFormat
 from hwsim.functional import lowering
 from hwsim.functional.lowering import Array
-from hwsim.mapping import Mapping
+from hwsim.mapping import Mapping, passes
 from hwsim.mapping.folding import Folding
 from hwsim.results.record import Action, Outcome, Timing
 
@@ -61,10 +61,10 @@ class _Machine:
     def __init__(self, mapping: Mapping, chip: Accelerator, fmt: NumberFormat) -> None:
         self.mapping, self.chip, self.fmt = mapping, chip, fmt
         self.folding = mapping.folding
-        self.passes = self.folding.walk()
+        self.passes = passes.walk(self.folding)
         self.counts: Counter[Action] = Counter()
         self.fill = self.compute = self.drain = 0
-        self.stall = self._transfer(self.folding.startup_bits) + self._transfer(self.folding.tail_bits)
+        self.stall = self._transfer(passes.startup_bits(self.folding)) + self._transfer(passes.tail_bits(self.folding))
         streamed = {"weight": "input", "input": "weight", "output": ""}[self.folding.stationary]
         self.streamed, self.held = streamed, self.folding.stationary
 
@@ -90,7 +90,7 @@ class _Machine:
         """Return the timing and counts so far, with the off-chip words that the passes moved."""
         timing = Timing(self.fill, self.compute, self.stall, self.drain)
         counts = {action: count for action, count in self.counts.items() if count or "psum" not in action}
-        return Outcome(timing, {**counts, **off_chip_counts(self.folding, self.chip)})
+        return Outcome(timing, {**counts, **off_chip_counts(self.mapping.totals, self.chip)})
 
     def _output_fold(self, a: Array, b: Array, out: Array, fold: Fold, _following: Fold | None) -> None:
         tile = np.zeros((fold.rows.stop - fold.rows.start, fold.cols.stop - fold.cols.start), out.dtype)
@@ -164,7 +164,10 @@ class _Machine:
         psum_reads: int = 0,
         writes: int = 0,
     ) -> None:
-        """Add to the counters; for each partial sum read, one had been written."""
+        """Add to the counters; for each partial sum read, one had been written.
+
+        Their order is the closed form's, so that energies are summed to the same last bit.
+        """
         home, outputs = self.chip.home, self.counts
         outputs["mac", self.fmt.name, "output"] += macs
         outputs["pe_register", "write", "input"] += input_hops
@@ -172,13 +175,15 @@ class _Machine:
         outputs["pe_register", "write", "psum"] += macs
         outputs[home["input"], "read", "input"] += input_reads
         outputs[home["weight"], "read", "weight"] += weight_reads
-        outputs[home["output"], "read", "psum"] += psum_reads
-        outputs[home["output"], "write", "psum"] += psum_reads
         outputs[home["output"], "write", "output"] += writes - psum_reads
+        outputs[home["output"], "write", "psum"] += psum_reads
+        outputs[home["output"], "read", "psum"] += psum_reads
 
     def _transfer(self, bits: int) -> int:
         rate = self.folding.bandwidth
-        return 0 if rate is None else int(kernels.transfer(bits, rate.numerator, rate.denominator))
+        if rate is None:
+            return 0
+        return int(kernels.transfer(bits, *divmod(rate[0], rate[1]), rate[1]))
 
 
 def _passes(f: Folding) -> list[list[Fold]]:

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
+from hwsim.mapping import passes
 from hwsim.mapping.folding import Folding
 from hwsim.results.record import Timing
+from hwsim.units import ceil_div
 
 MAX_PASSES = 64
 """Events drawn per layer: runs of more passes are joined, so that a trace stays small enough to open."""
@@ -26,16 +28,17 @@ class Span(NamedTuple):
 
 def array_spans(folding: Folding) -> Iterator[Span]:
     """Yield what array and off-chip memory do, pass by pass; long layers have several passes per event."""
-    count = folding.copies * folding.chunks * folding.outer_folds
-    walk, group = folding.walk(), -(-count // MAX_PASSES)
-    startup, tail = folding.transfer_cycles(folding.startup_bits), folding.transfer_cycles(folding.tail_bits)
+    count, walk = folding.passes, passes.walk(folding)
+    group = ceil_div(count, MAX_PASSES)
+    startup = passes.transfer_cycles(folding, passes.startup_bits(folding))
+    tail = passes.transfer_cycles(folding, passes.tail_bits(folding))
     if startup:
         yield Span("off-chip memory", "first tiles in", 0, startup)
     at = startup
     for index in range(0, count, group):
         fill = compute = drain = moving = lasting = 0
         for one, moved_bits in islice(walk, group):
-            transfer = folding.transfer_cycles(moved_bits)
+            transfer = passes.transfer_cycles(folding, moved_bits)
             fill, compute, drain = fill + one.fill_cycles, compute + one.compute_cycles, drain + one.drain_cycles
             moving, lasting = moving + transfer, lasting + max(one.busy_cycles, transfer)
         name = f"pass {index}" if group == 1 else f"passes {index}-{min(index + group, count) - 1}"

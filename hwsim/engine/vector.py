@@ -62,8 +62,8 @@ def closed(layer: Layer, chip: Accelerator, fmt: NumberFormat, fused_into: str =
 
 def transfer_cycles(bits: int, chip: Accelerator) -> int:
     """Return the cycles that `bits` take off-chip."""
-    rate = chip.off_chip.read_bits_per_cycle
-    return 0 if rate is None else -(-bits * rate.denominator // rate.numerator)
+    rate = chip.off_chip_rate
+    return 0 if rate is None else -(-bits * rate[1] // rate[0])
 
 
 def spans(outcome: Outcome) -> Iterator[Span]:

@@ -21,22 +21,77 @@ if TYPE_CHECKING:
 SMALL = 4096
 """Most elements of an operand or result of a shape computation."""
 
-REARRANGING = frozenset({
-    "Cast", "DequantizeLinear", "Flatten", "Identity", "QuantizeLinear", "Reshape", "Squeeze", "Transpose", "Unsqueeze",
-})
+REARRANGING = frozenset(
+    {
+        "Cast",
+        "DequantizeLinear",
+        "Flatten",
+        "Identity",
+        "QuantizeLinear",
+        "Reshape",
+        "Squeeze",
+        "Transpose",
+        "Unsqueeze",
+    }
+)
 """Operators that give as many elements as they take, computed for weights of any size; the rest for small operands."""
 
-FOLDED = REARRANGING | frozenset({
-    "Abs", "Add", "And", "CastLike", "Ceil", "Concat", "ConstantOfShape", "Div", "Equal", "Expand", "Floor", "Gather",
-    "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "Pow", "Range",
-    "Reciprocal", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSum", "Round", "Sign", "Slice", "Split", "Sqrt", "Sub",
-    "Tile", "Where",
-})
+FOLDED = REARRANGING | frozenset(
+    {
+        "Abs",
+        "Add",
+        "And",
+        "CastLike",
+        "Ceil",
+        "Concat",
+        "ConstantOfShape",
+        "Div",
+        "Equal",
+        "Expand",
+        "Floor",
+        "Gather",
+        "Greater",
+        "GreaterOrEqual",
+        "Less",
+        "LessOrEqual",
+        "Max",
+        "Min",
+        "Mod",
+        "Mul",
+        "Neg",
+        "Not",
+        "Or",
+        "Pow",
+        "Range",
+        "Reciprocal",
+        "ReduceMax",
+        "ReduceMin",
+        "ReduceProd",
+        "ReduceSum",
+        "Round",
+        "Sign",
+        "Slice",
+        "Split",
+        "Sqrt",
+        "Sub",
+        "Tile",
+        "Where",
+    }
+)
 
 FLOATING = frozenset(
     getattr(onnx.TensorProto, name)
-    for name in ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2",
-                 "FLOAT8E5M2FNUZ", "FLOAT4E2M1")
+    for name in (
+        "FLOAT",
+        "FLOAT16",
+        "BFLOAT16",
+        "DOUBLE",
+        "FLOAT8E4M3FN",
+        "FLOAT8E4M3FNUZ",
+        "FLOAT8E5M2",
+        "FLOAT8E5M2FNUZ",
+        "FLOAT4E2M1",
+    )
     if hasattr(onnx.TensorProto, name)
 )
 

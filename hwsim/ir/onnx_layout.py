@@ -51,6 +51,8 @@ def split(g: Lowering, node: Node) -> str:
 def concat(g: Lowering, node: Node) -> str:
     """Concat: constants (a class token) are part of the result and, where floating, parameters of the layer."""
     given = g.activations(node)
+    if not given:
+        raise NotSimulatedError
     axis = node.number("axis", 1)
     constants = [(name, g.constants[name]) for name in node.inputs if name in g.constants]
     whole = [g.net.shape_of(layer) for layer in given] + [constant.shape for _, constant in constants]
@@ -81,10 +83,27 @@ def resize(g: Lowering, node: Node) -> str:
 
 LAYOUT: dict[str, Operator] = {
     **{op: partial(moved, function=op.lower()) for op in ("CenterCropPad", "Expand", "Pad", "Slice", "Tile", "Trilu")},
-    **{op: partial(permuted, function=op.lower()) for op in (
-        "Cast", "CastLike", "DepthToSpace", "Dropout", "Flatten", "Identity", "SpaceToDepth", "Squeeze", "Transpose",
-        "Unsqueeze",
-    )},
-    "Concat": concat, "Gather": gather, "GatherElements": gather, "GatherND": gather, "Reshape": reshape,
-    "Resize": resize, "Split": split, "Upsample": resize,
+    **{
+        op: partial(permuted, function=op.lower())
+        for op in (
+            "Cast",
+            "CastLike",
+            "DepthToSpace",
+            "Dropout",
+            "Flatten",
+            "Identity",
+            "SpaceToDepth",
+            "Squeeze",
+            "Transpose",
+            "Unsqueeze",
+        )
+    },
+    "Concat": concat,
+    "Gather": gather,
+    "GatherElements": gather,
+    "GatherND": gather,
+    "Reshape": reshape,
+    "Resize": resize,
+    "Split": split,
+    "Upsample": resize,
 }

@@ -152,8 +152,10 @@ class Lowering:
         """Raise `InputError` unless a constant operand has the shape its layer needs."""
         constant = self.weight(node, index)
         if constant.shape != tuple(expected):
-            raise InputError(f"layer '{node.name}': weight '{node.inputs[index]}' has shape {constant.shape}, but "
-                             f"{tuple(expected)} is needed")
+            raise InputError(
+                f"layer '{node.name}': weight '{node.inputs[index]}' has shape {constant.shape}, but "
+                f"{tuple(expected)} is needed"
+            )
 
     def relayout(self, name: str, layer: str, shape: Sequence[int], function: str = "reshape") -> str:
         """Return `layer`, behind a change of layout where its shape is another one of as many elements."""

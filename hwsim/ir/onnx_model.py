@@ -42,11 +42,25 @@ def read_model(path: Path) -> tuple[onnx.ModelProto, frozenset[str]]:
     _check_text(path, model.graph)
     external = _detach_external(path, model.graph)
     _check_order(path, model.graph)
+    _check(path, model)
+    return model, external
+
+
+def _check(path: Path, model: onnx.ModelProto) -> None:
+    """Raise `InputError` where ONNX's checker finds a fault; it insists on shapes of outputs, which runtimes do not need."""
+    shapeless = [output.type.tensor_type for output in model.graph.output if _lacks_shape(output.type)]
+    for tensor in shapeless:
+        tensor.shape.SetInParent()
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, RuntimeError, ValueError) as error:
         raise InputError(f"ONNX file '{path}' is not a valid model: {one_line(error)}") from None
-    return model, external
+    for tensor in shapeless:
+        tensor.ClearField("shape")
+
+
+def _lacks_shape(kind: Any) -> bool:
+    return bool(kind.HasField("tensor_type")) and not kind.tensor_type.HasField("shape")
 
 
 def one_line(error: Exception) -> str:
@@ -68,7 +82,10 @@ def _inlined(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _nodes_when_inlined(
-    path: Path, nodes: Iterable[Any], bodies: Mapping[tuple[str, str], Any], known: dict[tuple[str, str], int],
+    path: Path,
+    nodes: Iterable[Any],
+    bodies: Mapping[tuple[str, str], Any],
+    known: dict[tuple[str, str], int],
     within: tuple[tuple[str, str], ...],
 ) -> int:
     total = 0
@@ -112,8 +129,11 @@ def _check_text(path: Path, graph: onnx.GraphProto) -> None:
             (tensor.name for tensor in inner.initializer),
             (tensor.values.name for tensor in inner.sparse_initializer),
             (value.name for value in chain(inner.input, inner.output, inner.value_info)),
-            (dim.dim_param for value in chain(inner.input, inner.output, inner.value_info)
-             for dim in value.type.tensor_type.shape.dim),
+            (
+                dim.dim_param
+                for value in chain(inner.input, inner.output, inner.value_info)
+                for dim in value.type.tensor_type.shape.dim
+            ),
         )
         for name in names:
             if not isinstance(name, str) or not name.isprintable():
@@ -132,8 +152,12 @@ def _detach_external(path: Path, graph: onnx.GraphProto) -> frozenset[str]:
             graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
         del graph.initializer[index]
     for inner in _graphs(graph):
-        tensors = chain(inner.initializer, (t.values for t in inner.sparse_initializer),
-                        (t.indices for t in inner.sparse_initializer), _attribute_tensors(inner.node))
+        tensors = chain(
+            inner.initializer,
+            (t.values for t in inner.sparse_initializer),
+            (t.indices for t in inner.sparse_initializer),
+            _attribute_tensors(inner.node),
+        )
         if any(tensor.data_location == EXTERNAL for tensor in tensors):
             raise InputError(f"ONNX file '{path}' keeps a tensor that is no initializer of its graph in another file")
     return frozenset(names)
@@ -155,8 +179,10 @@ def _check_order(path: Path, graph: onnx.GraphProto) -> None:
         for name in node.input:
             if name and name not in known:
                 later = "a later node computes: the nodes are not sorted, or form a cycle"
-                raise InputError(f"ONNX file '{path}': the {node.op_type} node '{node.name}' reads '{name}', which "
-                                 f"{later if name in computed else 'nothing computes'}")
+                raise InputError(
+                    f"ONNX file '{path}': the {node.op_type} node '{node.name}' reads '{name}', which "
+                    f"{later if name in computed else 'nothing computes'}"
+                )
         known.update(node.output)
     for output in graph.output:
         if output.name not in known:

@@ -12,6 +12,7 @@ import onnx.helper
 import onnx.numpy_helper
 
 from hwsim.errors import InputError
+from hwsim.ir.onnx_attention import ATTENTION
 from hwsim.ir.onnx_constants import FOLDED, REARRANGING, SMALL, Constant, fold, from_array, from_tensor
 from hwsim.ir.onnx_layout import LAYOUT
 from hwsim.ir.onnx_lowering import Lowering, Node, NotSimulatedError
@@ -21,7 +22,7 @@ from hwsim.ir.onnx_products import PRODUCTS
 from hwsim.ir.onnx_recurrent import RECURRENT
 from hwsim.ir.onnx_values import FAULTS, Value, agreed, inferred
 
-LOWERED: dict[str, Operator] = {**OPERATORS, **LAYOUT, **PRODUCTS, **RECURRENT}
+LOWERED: dict[str, Operator] = {**OPERATORS, **LAYOUT, **PRODUCTS, **ATTENTION, **RECURRENT}
 """What each operator of ONNX's own domain becomes; operators of other domains and of subgraphs are not simulated."""
 
 
@@ -48,6 +49,7 @@ def lower_node(g: Lowering, file: OnnxFile, proto: Any, name: str) -> None:
     domain = plain_domain(proto.domain)
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
     node = Node(name, proto.op_type, tuple(proto.input), tuple(proto.output), attributes, file.opsets.get(domain, 1))
+    _check_results(node)
     found, fault = _inferred(g, file, proto, domain)
     for output in node.outputs:
         _remember(g, file, output, found)
@@ -64,6 +66,14 @@ def lower_node(g: Lowering, file: OnnxFile, proto: Any, name: str) -> None:
         _name_further_results(g, file, node)
     for output in filter(None, node.outputs):
         _compare(g, file, output, found)
+
+
+def _check_results(node: Node) -> None:
+    """Raise `InputError` for a Split into another number of results than it says: ONNX's inference ends the process."""
+    if node.op == "Split" and node.number("num_outputs", len(node.outputs)) != len(node.outputs):
+        raise InputError(
+            f"layer '{node.name}' splits into {node.number('num_outputs', 0)} and has {len(node.outputs)} results"
+        )
 
 
 def _inferred(g: Lowering, file: OnnxFile, proto: Any, domain: str) -> tuple[dict[str, Value], str]:
@@ -122,7 +132,7 @@ def _shape_array(g: Lowering, node: Node) -> list[Any]:
     shape = g.values[node.inputs[0]].shape or ()
     if node.op == "Size":
         return [np.asarray(np.prod(shape, dtype=np.int64))]
-    return [np.asarray(shape[node.number("start", 0):node.number("end", len(shape))], dtype=np.int64)]
+    return [np.asarray(shape[node.number("start", 0) : node.number("end", len(shape))], dtype=np.int64)]
 
 
 def _constant(node: Node) -> Constant:

@@ -19,6 +19,8 @@ Operator = Callable[[Lowering, Node], str | None]
 def elementwise(g: Lowering, node: Node) -> str:
     """Any operator of elements that broadcast. Floating constants of more than one number count as parameters."""
     operands = g.activations(node)
+    if not operands:
+        raise NotSimulatedError
     constants = [(name, g.constants[name]) for name in node.inputs if name in g.constants]
     if node.version < 7 and "axis" in node.attributes:
         operands = [operands[0], *(_aligned(g, node, operand, operands[0]) for operand in operands[1:])]
@@ -97,8 +99,16 @@ def pool(g: Lowering, node: Node, function: str) -> str:
     """MaxPool, AveragePool and LpPool of images and sequences; ONNX's default stride is 1."""
     x, shape = image(g, node)
     w = window(node, node.numbers("kernel_shape", (), len(shape) - 2), shape[2:])
-    y = g.net.pool(node.name, x, w.kernel, function=function, stride=w.stride, padding=w.padding, dilation=w.dilation,
-                   ceil_mode=node.number("ceil_mode", 0) != 0)
+    y = g.net.pool(
+        node.name,
+        x,
+        w.kernel,
+        function=function,
+        stride=w.stride,
+        padding=w.padding,
+        dilation=w.dilation,
+        ceil_mode=node.number("ceil_mode", 0) != 0,
+    )
     batch, channels, _, cols = g.net.shape_of(y)
     return y if len(shape) == 4 else g.relayout(node.sub("sequence"), y, (batch, channels, cols))
 
@@ -150,23 +160,89 @@ ELEMENTWISE = {"Add": "add", "Sub": "subtract", "Mul": "multiply", "Div": "divid
 """What the network builder calls operators; the others keep ONNX's name in small letters."""
 
 ELEMENTWISE_OPERATORS = (
-    "Abs", "Acos", "Acosh", "Add", "And", "Asin", "Asinh", "Atan", "Atanh", "BitShift", "BitwiseAnd", "BitwiseNot",
-    "BitwiseOr", "BitwiseXor", "Ceil", "Cos", "Cosh", "DequantizeLinear", "Div", "Equal", "Erf", "Exp", "Floor",
-    "Greater", "GreaterOrEqual", "IsInf", "IsNaN", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mod", "Mul",
-    "Neg", "Not", "Or", "Pow", "QuantizeLinear", "Reciprocal", "Round", "Sign", "Sin", "Sinh", "Sqrt", "Sub", "Sum",
-    "Tan", "Where", "Xor",
+    "Abs",
+    "Acos",
+    "Acosh",
+    "Add",
+    "And",
+    "Asin",
+    "Asinh",
+    "Atan",
+    "Atanh",
+    "BitShift",
+    "BitwiseAnd",
+    "BitwiseNot",
+    "BitwiseOr",
+    "BitwiseXor",
+    "Ceil",
+    "Cos",
+    "Cosh",
+    "DequantizeLinear",
+    "Div",
+    "Equal",
+    "Erf",
+    "Exp",
+    "Floor",
+    "Greater",
+    "GreaterOrEqual",
+    "IsInf",
+    "IsNaN",
+    "Less",
+    "LessOrEqual",
+    "Log",
+    "Max",
+    "Mean",
+    "Min",
+    "Mod",
+    "Mul",
+    "Neg",
+    "Not",
+    "Or",
+    "Pow",
+    "QuantizeLinear",
+    "Reciprocal",
+    "Round",
+    "Sign",
+    "Sin",
+    "Sinh",
+    "Sqrt",
+    "Sub",
+    "Sum",
+    "Tan",
+    "Where",
+    "Xor",
 )
 
 ACTIVATIONS = {
-    "Celu": "celu", "Clip": "clip", "Elu": "elu", "Gelu": "gelu", "HardSigmoid": "hard_sigmoid",
-    "HardSwish": "hard_swish", "LeakyRelu": "leaky_relu", "Mish": "mish", "Relu": "relu", "Selu": "selu",
-    "Shrink": "shrink", "Sigmoid": "sigmoid", "Softplus": "softplus", "Softsign": "softsign", "Swish": "swish",
-    "Tanh": "tanh", "ThresholdedRelu": "thresholded_relu",
+    "Celu": "celu",
+    "Clip": "clip",
+    "Elu": "elu",
+    "Gelu": "gelu",
+    "HardSigmoid": "hard_sigmoid",
+    "HardSwish": "hard_swish",
+    "LeakyRelu": "leaky_relu",
+    "Mish": "mish",
+    "Relu": "relu",
+    "Selu": "selu",
+    "Shrink": "shrink",
+    "Sigmoid": "sigmoid",
+    "Softplus": "softplus",
+    "Softsign": "softsign",
+    "Swish": "swish",
+    "Tanh": "tanh",
+    "ThresholdedRelu": "thresholded_relu",
 }
 
 REDUCTIONS = {
-    "ReduceL1": "l1", "ReduceL2": "l2", "ReduceLogSum": "log_sum", "ReduceLogSumExp": "log_sum_exp",
-    "ReduceMax": "max", "ReduceMean": "average", "ReduceMin": "min", "ReduceProd": "product", "ReduceSum": "sum",
+    "ReduceL1": "l1",
+    "ReduceL2": "l2",
+    "ReduceLogSum": "log_sum",
+    "ReduceLogSumExp": "log_sum_exp",
+    "ReduceMax": "max",
+    "ReduceMean": "average",
+    "ReduceMin": "min",
+    "ReduceProd": "product",
+    "ReduceSum": "sum",
     "ReduceSumSquare": "sum_square",
 }
 

@@ -89,8 +89,10 @@ def _conv(g: Lowering, node: Node, weight: int, bias: int | None) -> str:
     x, shape = image(g, node)
     groups = node.number("group", 1)
     if len(kernel) != len(shape) or groups < 1 or kernel[1] * groups != shape[1]:
-        raise InputError(f"layer '{node.name}': weight '{node.inputs[weight]}' of shape {kernel} does not convolve "
-                         f"{shape} in {groups} groups")
+        raise InputError(
+            f"layer '{node.name}': weight '{node.inputs[weight]}' of shape {kernel} does not convolve "
+            f"{shape} in {groups} groups"
+        )
     if node.numbers("kernel_shape", kernel[2:]) != kernel[2:]:
         raise InputError(f"layer '{node.name}' has a weight of shape {kernel} and another kernel in its kernel_shape")
     has_bias = bias is not None and node.has(bias)
@@ -100,8 +102,18 @@ def _conv(g: Lowering, node: Node, weight: int, bias: int | None) -> str:
     w = window(node, kernel[2:], shape[2:])
     names = g.kept(node, learned)
     flat = len(shape) == 4
-    y = g.net.conv(node.name, x, kernel[0], w.kernel, stride=w.stride, padding=w.padding, dilation=w.dilation,
-                   groups=groups, bias=has_bias, weights=names)
+    y = g.net.conv(
+        node.name,
+        x,
+        kernel[0],
+        w.kernel,
+        stride=w.stride,
+        padding=w.padding,
+        dilation=w.dilation,
+        groups=groups,
+        bias=has_bias,
+        weights=names,
+    )
     g.learn(y, [g.weight(node, index) for index in learned])
     batch, channels, _, cols = g.net.shape_of(y)
     return y if flat else g.relayout(node.sub("sequence"), y, (batch, channels, cols))
@@ -196,7 +208,7 @@ def _matmul(g: Lowering, node: Node, first: int, second: int) -> str:
     b = g.relayout(node.sub("column"), b, (*shape_b, 1)) if len(shape_b) == 1 else b
     y = g.net.matmul(node.name, a, b)
     shape = list(g.net.shape_of(y))
-    del shape[len(shape) - (len(shape_b) == 1):]
+    del shape[len(shape) - (len(shape_b) == 1) :]
     if len(shape_a) == 1:
         del shape[len(shape) - (2 if len(shape_b) > 1 else 1)]
     return g.relayout(node.sub("vector"), y, shape)
@@ -221,7 +233,7 @@ def _batched_by_constant(g: Lowering, node: Node, x: str, name: str, matrices: C
     while lead[:1] == (1,):
         lead = lead[1:]
     depth, features = matrices.shape[-2:]
-    if shape[-1] != depth or len(shape) < 2 + len(lead) or shape[len(shape) - 2 - len(lead):-2] != lead:
+    if shape[-1] != depth or len(shape) < 2 + len(lead) or shape[len(shape) - 2 - len(lead) : -2] != lead:
         raise NotSimulatedError
     groups = matrices.size // (depth * features)
     y = g.net.linear(node.name, x, features, bias=False, weights=(g.keep(name, matrices.array),))
@@ -241,6 +253,11 @@ def _constant_by_matmul(g: Lowering, node: Node, name: str, matrix: Constant, x:
 
 
 PRODUCTS = {
-    "Conv": conv, "ConvInteger": conv_integer, "Gemm": gemm, "MatMul": matmul, "MatMulInteger": matmul,
-    "QLinearConv": quantised_conv, "QLinearMatMul": quantised_matmul,
+    "Conv": conv,
+    "ConvInteger": conv_integer,
+    "Gemm": gemm,
+    "MatMul": matmul,
+    "MatMulInteger": matmul,
+    "QLinearConv": quantised_conv,
+    "QLinearMatMul": quantised_matmul,
 }

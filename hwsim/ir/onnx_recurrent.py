@@ -84,7 +84,7 @@ def _piece(g: Lowering, node: Node, index: int, direction: int, hidden: int, hal
 
 def _reordered(array: Any, order: tuple[int, ...], hidden: int, half: int | None) -> Any:
     rows = len(order) * hidden
-    part = array if half is None else array[half * rows:(half + 1) * rows]
+    part = array if half is None else array[half * rows : (half + 1) * rows]
     return part.reshape(len(order), hidden, *part.shape[1:])[list(order)].reshape(part.shape)
 
 

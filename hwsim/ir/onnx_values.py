@@ -90,8 +90,10 @@ def input_shape(name: str, value: Value, batch: int) -> Shape:
     shape = []
     for axis, dim in enumerate(sizes):
         if not isinstance(dim, int):
-            raise InputError(f"input '{name}' has no size for its dimension {axis}{f' ({dim})' if dim else ''}; "
-                             "only the batch may be open")
+            raise InputError(
+                f"input '{name}' has no size for its dimension {axis}{f' ({dim})' if dim else ''}; "
+                "only the batch may be open"
+            )
         if dim < 1:
             raise InputError(f"input '{name}' has size {dim} in dimension {axis}; every size must be at least 1")
         shape.append(dim)
@@ -99,7 +101,11 @@ def input_shape(name: str, value: Value, batch: int) -> Shape:
 
 
 def inferred(
-    node: Any, domain: str, opsets: Mapping[str, int], ir_version: int, known: Mapping[str, Value],
+    node: Any,
+    domain: str,
+    opsets: Mapping[str, int],
+    ir_version: int,
+    known: Mapping[str, Value],
     data: Mapping[str, Any],
 ) -> dict[str, Value]:
     """Return what ONNX infers for the outputs of `node`; nothing for operators that it does not know.
@@ -113,7 +119,11 @@ def inferred(
     types = {name: _type(known[name]) for name in node.input if name in known}
     imports = [onnx.helper.make_opsetid(domain, version) for domain, version in opsets.items()]
     outputs = onnx.shape_inference.infer_node_outputs(
-        schema, node, types, {name: data[name] for name in node.input if name in data}, opset_imports=imports,
+        schema,
+        node,
+        types,
+        {name: data[name] for name in node.input if name in data},
+        opset_imports=imports,
         ir_version=ir_version,
     )
     return {name: value_of(proto) for name, proto in outputs.items()}

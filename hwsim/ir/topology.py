@@ -114,15 +114,25 @@ def _convolution(net: NetworkBuilder, name: str, row: Row, pad: bool) -> bool:
     step = row.size("strides", 1)
     strides = (row.size("stride height", step), row.size("stride width", step))
     if taps_r > height or taps_s > width:
-        raise InputError(f"row {row.number}: the filter {taps_r}x{taps_s} of layer '{name}' is larger than its input "
-                         f"{height}x{width}")
+        raise InputError(
+            f"row {row.number}: the filter {taps_r}x{taps_s} of layer '{name}' is larger than its input "
+            f"{height}x{width}"
+        )
     # SCALE-Sim splits a depthwise row into one layer per channel; the groups of one layer are the same work
     groups = depth if "DP" in name else 1
     same = pad and taps_r > 1 and taps_s > 1 and (taps_r, taps_s) != (height, width)
     overhang = _overhang((height, width), (taps_r, taps_s), strides)
     given = net.input(f"{name}.input", (row.size("batch size", 1), depth, height, width))
-    net.conv(name, given, filters * groups, (taps_r, taps_s), stride=strides, padding="same" if same else overhang,
-             groups=groups, bias=False)
+    net.conv(
+        name,
+        given,
+        filters * groups,
+        (taps_r, taps_s),
+        stride=strides,
+        padding="same" if same else overhang,
+        groups=groups,
+        bias=False,
+    )
     return any(overhang) and not same
 
 
@@ -189,8 +199,9 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
 
 def _cells(path: Path, number: int, header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
     """Return the cells by column; beyond the header SCALE-Sim's files have blank cells and remarks such as "#dw"."""
-    extra = [cell for cell in cells[len(header):] if cell and not cell.startswith("#")]
+    extra = [cell for cell in cells[len(header) :] if cell and not cell.startswith("#")]
     if extra:
-        raise InputError(f"SCALE-Sim topology '{path}', row {number}: '{extra[0][:40]}' stands behind the last column "
-                         f"'{header[-1]}'")
+        raise InputError(
+            f"SCALE-Sim topology '{path}', row {number}: '{extra[0][:40]}' stands behind the last column '{header[-1]}'"
+        )
     return dict(zip(header, [*cells, *[""] * len(header)], strict=False))

@@ -3,7 +3,8 @@
 | module     | noun                                                             |
 |------------|------------------------------------------------------------------|
 | `loops`    | `Mapping` and its loop nest; coverage check                      |
-| `folding`  | `Folding`: tiles of a systolic array and their off-chip traffic  |
+| `folding`  | `Folding`: tiles of a systolic array, grouped into passes        |
+| `passes`   | what each pass takes and moves, and the sums over all            |
 | `systolic` | the search for the fastest folding                               |
 """
 

@@ -12,6 +12,7 @@ from hwsim.units import ceil_div
 
 if TYPE_CHECKING:
     from hwsim.mapping.folding import Folding
+    from hwsim.mapping.passes import Totals
 
 GEMM_DIMS = {"input": ("NPQ", "CRS"), "weight": ("CRS", "K"), "output": ("NPQ", "K")}
 """Dimensions of each operand of a layer seen as a matrix product; flattened loop bounds are written as one word."""
@@ -37,11 +38,12 @@ class Loop(NamedTuple):
 
 @dataclass(frozen=True)
 class Mapping:
-    """HOW a layer is placed on an array: what is stationary, and the folds that its loop nest describes."""
+    """HOW a layer is placed on an array: its folds, the loop nest they are, and what they sum up to."""
 
     layer: Layer
     dataflow: str
     folding: Folding
+    totals: Totals
 
     @property
     def stationary(self) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hwsim.arch.accelerator import Accelerator
 from hwsim.formats import NumberFormat
 from hwsim.ir.layer import Kind, Layer
 from hwsim.mapping.folding import AXES, Folding, Operand
 from hwsim.mapping.loops import Mapping, extents
+from hwsim.mapping.passes import Totals, least_cycles, totals, unstalled
 from hwsim.units import ceil_div
 
 
@@ -20,7 +19,7 @@ def place(layer: Layer, chip: Accelerator, fmt: NumberFormat, stationary: Operan
     """
     whole = whole_stream(layer, chip, fmt, stationary)
     tried = _output_candidates(whole) if stationary == "output" else _operand_candidates(whole)
-    return Mapping(layer, dataflow, min(tried, key=_cost) if len(tried) > 1 else whole)
+    return Mapping(layer, dataflow, *_cheapest(tried))
 
 
 def whole_stream(layer: Layer, chip: Accelerator, fmt: NumberFormat, stationary: Operand) -> Folding:
@@ -49,7 +48,7 @@ def whole_stream(layer: Layer, chip: Accelerator, fmt: NumberFormat, stationary:
         output_room_bits=rooms["output"],
         word_bits=fmt.bits,
         accumulator_bits=fmt.accumulator_bits,
-        bandwidth=chip.off_chip.read_bits_per_cycle,
+        bandwidth=chip.off_chip_rate,
     )
 
 
@@ -71,29 +70,37 @@ def input_visit(layer: Layer, stationary: Operand, rows: int, room_words: int) -
 
 
 def _operand_candidates(whole: Folding) -> list[Folding]:
-    """Return foldings whose chunks let the partial sums, or those and the streaming operand, stay on chip."""
+    """Return foldings whose chunks let the partial sums, or those and the passing operand, stay on chip."""
     chunks = {whole.stream_extent}
     fits = whole.stream_extent
     if whole.spills:
         fits = max(1, whole.output_room_bits // (min(whole.cols, whole.col_extent) * whole.accumulator_bits))
         chunks.add(fits)
-    by_weight = whole.stationary == "weight"
-    visit, room = (
-        (whole.input_visit, whole.input_room_bits) if by_weight else (whole.weight_visit, whole.weight_room_bits)
-    )
-    if whole.col_folds > 1 and visit * whole.word_bits > room:
-        chunks.add(max(1, min(fits, room * whole.stream_extent // (visit * whole.word_bits))))
-    return [whole if chunk == whole.chunk else replace(whole, chunk=chunk) for chunk in sorted(chunks, reverse=True)]
+    visit, room_bits = whole.passing
+    if whole.col_folds > 1 and visit * whole.word_bits > room_bits:
+        chunks.add(max(1, min(fits, room_bits * whole.stream_extent // (visit * whole.word_bits))))
+    return [whole if chunk == whole.chunk else whole.but(chunk=chunk) for chunk in sorted(chunks, reverse=True)]
 
 
 def _output_candidates(whole: Folding) -> list[Folding]:
     """Return foldings with either axis outermost; with one fold along an axis both are the same."""
     if whole.row_folds == 1 or whole.col_folds == 1:
         return [whole]
-    return [whole, replace(whole, outer="rows")]
+    return [whole, whole.but(outer="rows")]
 
 
-def _cost(folding: Folding) -> tuple[int, int]:
-    totals = folding.totals
-    words = totals.input_words + totals.weight_words + totals.output_words
-    return totals.total_cycles, words * folding.word_bits + 2 * totals.psum_words * folding.accumulator_bits
+def _cheapest(tried: list[Folding]) -> tuple[Folding, Totals]:
+    """Return the folding of least cycles, then of fewest bits; one whose bound is no better is not timed."""
+    if len(tried) == 1:
+        return tried[0], totals(tried[0], unstalled(tried[0]))
+    bounded = []
+    for index, folding in enumerate(tried):
+        ideal = unstalled(folding)
+        bounded.append((least_cycles(folding, ideal), ideal.moved_bits, index, ideal))
+    best: tuple[int, int, int, Totals] | None = None
+    for bound, bits, index, ideal in sorted(bounded):
+        if best is None or (bound, bits) < best[:2]:
+            found = totals(tried[index], ideal)
+            best = min(best or (found.total_cycles, bits, index, found), (found.total_cycles, bits, index, found))
+    assert best is not None
+    return tried[best[2]], best[3]

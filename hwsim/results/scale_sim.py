@@ -91,8 +91,10 @@ def differences(layer: Layer, dataflow: str, rows: int, cols: int) -> tuple[str,
     """
     figures, products = scale_sim_like(layer, dataflow, rows, cols), _products(layer)
     folding = _folding(layer, dataflow, rows, cols)
-    last_cycle = (f"total cycles: SCALE-Sim prints {figures.total_cycles}, the index of the last cycle; "
-                  f"the count is {figures.total_cycles + products}")
+    last_cycle = (
+        f"total cycles: SCALE-Sim prints {figures.total_cycles}, the index of the last cycle; "
+        f"the count is {figures.total_cycles + products}"
+    )
     return (*figures.notes, last_cycle, *_output_differences(folding, products))
 
 
@@ -100,13 +102,17 @@ def _output_differences(folding: _Folding, products: int) -> tuple[str, ...]:
     """Return what is wrong with SCALE-Sim's output accesses over all `products`."""
     if folding.output_stationary:
         written, phantom = products * _outputs_written(folding), products * _phantom_writes(folding)
-        return (f"SRAM OFMAP writes: SCALE-Sim prints {written + phantom}, the count is {written}; "
-                f"it adds {folding.rows} rows + {folding.cols} columns for each of {products * folding.folds} folds",)
+        return (
+            f"SRAM OFMAP writes: SCALE-Sim prints {written + phantom}, the count is {written}; "
+            f"it adds {folding.rows} rows + {folding.cols} columns for each of {products * folding.folds} folds",
+        )
     if folding.row_folds == 1:
         return ()
     kept = products * (folding.row_folds - 1) * folding.stream * folding.col_bound
-    return (f"SRAM OFMAP reads: SCALE-Sim writes the partial sums of {folding.row_folds} row folds "
-            f"and reads none back; adding them up takes {kept} reads",)
+    return (
+        f"SRAM OFMAP reads: SCALE-Sim writes the partial sums of {folding.row_folds} row folds "
+        f"and reads none back; adding them up takes {kept} reads",
+    )
 
 
 def _folding(layer: Layer, dataflow: str, rows: int, cols: int) -> _Folding:
@@ -194,6 +200,8 @@ def _notes(layer: Layer) -> tuple[str, ...]:
         notes.append("SCALE-Sim has one stride and no dilation: the product is that of the layer's own two")
     height, width = _outputs(layer)
     if (height, width) != (layer.P, layer.Q):
-        notes.append(f"outputs: SCALE-Sim computes {height} x {width}, the layer has {layer.P} x {layer.Q}; "
-                     f"it rounds up and counts windows that reach beyond the ifmap")
+        notes.append(
+            f"outputs: SCALE-Sim computes {height} x {width}, the layer has {layer.P} x {layer.Q}; "
+            f"it rounds up and counts windows that reach beyond the ifmap"
+        )
     return tuple(notes)

@@ -1,0 +1,232 @@
+"""Mappings: the nest covers a layer once, what is kept fits, shares add up, and the fastest of those tried is chosen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from math import inf
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import DATAFLOWS, FORMATS, arrays, attention, conv, layers, linear, placed
+
+from hwsim.errors import InputError
+from hwsim.ir import Layer
+from hwsim.mapping import Loop, Mapping
+from hwsim.mapping.folding import Folding, Pass, _share
+from hwsim.mapping.loops import extents
+from hwsim.mapping.systolic import _operand_candidates, _output_candidates, input_visit, whole_stream
+
+PLACES = st.tuples(layers(89), arrays(), st.sampled_from(DATAFLOWS), st.sampled_from(FORMATS))
+"""A layer, an array, a dataflow and a format; layers are not stepped, so they may be larger."""
+
+Place = tuple[Layer, dict[str, Any], str, str]
+
+
+def mapping_of(place: Place) -> Mapping:
+    layer, parameters, dataflow, fmt = place
+    return placed(layer, dataflow, fmt, **parameters)[0]
+
+
+def run_nest(nest: tuple[Loop, ...], layer: Layer) -> Iterator[tuple[int, ...]]:
+    """Yield the point (G, NPQ, CRS, K) of every multiply-accumulate that executing the loops performs."""
+    sizes = extents(layer)
+    for trips in product(*(range(loop.trips) for loop in nest)):
+        start, room, inside = dict.fromkeys(sizes, 0), dict(sizes), True
+        for loop, trip in zip(nest, trips, strict=True):
+            inside = inside and trip * loop.tile < room[loop.dims]
+            start[loop.dims] += trip * loop.tile
+            room[loop.dims] = min(loop.tile, room[loop.dims] - trip * loop.tile)
+        if inside:
+            yield tuple(start.values())
+
+
+@settings(deadline=None)
+@given(PLACES)
+def test_the_nest_of_every_mapping_passes_its_check(place: Place) -> None:
+    mapping_of(place).check()
+
+
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
+@pytest.mark.parametrize("layer", [linear(7, 5, 3, steps=2), conv((1, 2, 5, 4), 4, 3, padding=1, groups=2), attention(3, 2, 5, 7)])
+def test_executing_the_nest_does_every_multiply_accumulate_exactly_once(layer: Layer, dataflow: str) -> None:
+    mapping, _, _ = placed(layer, dataflow, rows=3, cols=2, ofmap_kib=0.05, ifmap_kib=0.01, bandwidth_gb_s=0.5)
+    points = Counter(run_nest(mapping.nest, layer))
+    assert set(points.values()) == {1}
+    assert len(points) == layer.macs
+
+
+@pytest.mark.parametrize("at", range(6))
+def test_a_nest_that_lacks_a_loop_is_refused(at: int) -> None:
+    mapping = tampered(lambda nest: nest[:at] + nest[at + 1 :])
+    with pytest.raises(InputError, match="mapping of 'linear'"):
+        mapping.check()
+
+
+@pytest.mark.parametrize("at", range(7))
+@pytest.mark.parametrize("change", [{"bound": 1000}, {"tile": 1000}])
+def test_a_nest_with_a_wrong_bound_or_tile_is_refused(at: int, change: dict[str, int]) -> None:
+    mapping = tampered(lambda nest: (*nest[:at], nest[at]._replace(**change), *nest[at + 1 :]))
+    with pytest.raises(InputError, match="mapping of 'linear'"):
+        mapping.check()
+
+
+def test_a_nest_that_runs_a_loop_twice_is_refused() -> None:
+    mapping = tampered(lambda nest: (nest[1], *nest))
+    with pytest.raises(InputError, match="the loop over NPQ runs over 23, not 10"):
+        mapping.check()
+
+
+def tampered(change: Any) -> Mapping:
+    """Return a mapping of 2 x 7 x 23 x 5 in chunks of 10 with a changed nest."""
+    mapping, _, _ = placed(linear(23, 7, 5, steps=2), "weight_stationary", rows=3, cols=2)
+    mapping = replace(mapping, folding=mapping.folding.cut(10))
+    mapping.check()
+    vars(mapping)["nest"] = change(mapping.nest)
+    return mapping
+
+
+@settings(deadline=None)
+@given(PLACES)
+def test_what_is_fetched_once_but_used_again_fits_its_buffer(place: Place) -> None:
+    f = mapping_of(place).folding
+    if f.stationary != "output":
+        one_tile_sums = max(one.output_words for one, _ in f.walk()) * f.accumulator_bits
+        assert f.spills or f.row_folds == 1 or one_tile_sums <= f.output_room_bits
+    cold = f.copies - f.warm_copies
+    moved = {"input": (f.totals.input_words, f.copies * f.input_visit, f.input_visit, f.input_room_bits),
+             "weight": (f.totals.weight_words, cold * f.weight_visit, f.weight_visit, f.weight_room_bits)}
+    for operand, (words, once, visit, room_bits) in moved.items():
+        assert words >= once
+        if words == once:
+            assert parts_kept(f, operand, visit) * f.word_bits <= room_bits
+    if f.warm_copies:
+        assert cold * f.weight_visit * f.word_bits <= f.weight_room_bits
+
+
+def parts_kept(f: Folding, operand: str, visit: int) -> int:
+    """Return the words of `operand` that must stay while others go by for none to be fetched twice.
+
+    The operand of the outermost loop stays tile by tile while the inner tiles pass; the other as a whole, if it is needed
+    again. With a stationary operand the stream's chunks are outermost.
+    """
+    if f.stationary == "output":
+        outermost, tiles, extent, size, inner = "weight", f.col_folds, f.col_extent, f.cols, f.row_folds
+        if f.outer == "rows":
+            outermost, tiles, extent, size, inner = "input", f.row_folds, f.row_extent, f.rows, f.col_folds
+    else:
+        outermost, tiles, extent, size, inner = "input", f.chunks, f.stream_extent, f.chunk, f.col_folds
+        if f.stationary == "input":
+            outermost = "weight"
+    if operand != outermost:
+        return visit if tiles > 1 else 0
+    return max(_share(visit, tile, tiles, size, extent) for tile in range(tiles)) if inner > 1 else 0
+
+
+@given(st.integers(1, 10**6), st.integers(1, 97), st.integers(1, 1000))
+def test_shares_of_all_tiles_sum_to_the_whole(words: int, size: int, extent: int) -> None:
+    tiles = -(-extent // size)
+    shares = [_share(words, tile, tiles, size, extent) for tile in range(tiles)]
+    assert sum(shares) == words
+    assert min(shares) >= 0
+
+
+@settings(deadline=None)
+@given(PLACES)
+def test_passes_fetch_every_operand_once_where_all_of_it_fits(place: Place) -> None:
+    layer, parameters, dataflow, fmt = place
+    ample = {**parameters, "ifmap_kib": 1e6, "filter_kib": 1e6, "ofmap_kib": 1e6}
+    f = placed(layer, dataflow, fmt, **ample)[0].folding
+    passes = [one for one, _ in f.walk()]
+    assert sum(one.input_words for one in passes) == layer.steps * layer.input_elements_used
+    assert sum(one.weight_words for one in passes) == layer.weight_elements
+    assert sum(one.output_words for one in passes) == layer.steps * layer.output_elements
+    assert sum(one.psum_words for one in passes) == 0
+
+
+@settings(deadline=None)
+@given(PLACES)
+def test_kinds_of_passes_are_those_that_the_walk_meets(place: Place) -> None:
+    f = mapping_of(place).folding
+    kinds: Counter[Pass] = Counter()
+    for count, one in f.kinds():
+        kinds[one] += count
+    assert kinds == Counter(one for one, _ in f.walk())
+
+
+@settings(deadline=None, max_examples=200)
+@given(PLACES)
+def test_totals_are_the_sums_over_the_walk(place: Place) -> None:
+    f = mapping_of(place).folding
+    passes = list(f.walk())
+    stalls = sum(max(0, f.transfer_cycles(moved) - one.busy_cycles) for one, moved in passes)
+    stalls += f.transfer_cycles(f.startup_bits) + f.transfer_cycles(f.tail_bits)
+    fill, compute, drain, *words = (sum(column) for column in zip(*(one for one, _ in passes), strict=True))
+    assert f.totals == (fill, compute, drain, stalls, *words)
+    assert f.total_bits == sum(f.moved_bits(one) for one, _ in passes)
+    assert sum(moved for _, moved in passes) + f.startup_bits + f.tail_bits == f.total_bits
+    assert min(moved for _, moved in passes) >= 0
+
+
+@settings(deadline=None, max_examples=200)
+@given(PLACES)
+def test_the_chosen_folding_has_the_least_cycles_and_then_bits_of_all_tried(place: Place) -> None:
+    layer, parameters, dataflow, fmt = place
+    mapping, chip, number_format = placed(layer, dataflow, fmt, **parameters)
+    stationary = mapping.folding.stationary
+    whole = whole_stream(layer, chip, number_format, stationary)
+    tried = _output_candidates(whole) if stationary == "output" else _operand_candidates(whole)
+    costs = [(one.totals.total_cycles, one.total_bits) for one in tried]
+    assert (mapping.folding.totals.total_cycles, mapping.folding.total_bits) == min(costs)
+    assert mapping.folding in tried
+    assert all(one.least_cycles <= one.totals.total_cycles for one in tried)
+
+
+@pytest.mark.parametrize(("dataflow", "rows", "cols", "stream"), [
+    ("weight_stationary", 5, 3, 7), ("input_stationary", 5, 7, 3), ("output_stationary", 7, 3, 5)])
+def test_each_dataflow_lays_its_own_dimensions_on_the_array(dataflow: str, rows: int, cols: int, stream: int) -> None:
+    mapping, _, _ = placed(linear(7, 5, 3), dataflow)
+    f = mapping.folding
+    assert (f.row_extent, f.col_extent, f.stream_extent) == (rows, cols, stream)
+    assert f"{mapping.stationary}_stationary" == mapping.dataflow == dataflow
+
+
+def test_a_nest_names_the_level_dimension_and_axis_of_every_loop() -> None:
+    mapping, _, _ = placed(linear(23, 7, 5, steps=2), "weight_stationary", rows=3, cols=2)
+    assert mapping.nest == (
+        Loop("dram", "G", 2, 1), Loop("dram", "NPQ", 23, 23), Loop("buffer", "K", 5, 2), Loop("buffer", "CRS", 7, 3),
+        Loop("array", "CRS", 3, 1, "rows"), Loop("array", "K", 2, 1, "cols"), Loop("array", "NPQ", 23, 1))
+    assert [loop.trips for loop in mapping.nest] == [2, 1, 3, 3, 3, 2, 23]
+
+
+def test_output_stationary_keeps_the_operand_whose_refetching_would_cost_more() -> None:
+    # 1009 x 97 inputs against 97 x 11 weights on 8 x 8: with neither operand fitting as a whole, the filters outermost would
+    # fetch the inputs twice, the positions outermost the weights 127 times 1067 words: more than the inputs once more
+    small = {"rows": 8, "cols": 8, "ifmap_kib": 4, "filter_kib": 2, "ofmap_kib": 4, "bandwidth_gb_s": 0.5}
+    f = placed(linear(1009, 97, 11), "output_stationary", **small)[0].folding
+    assert (f.outer, f.totals.input_words, f.totals.weight_words) == ("cols", 2 * 1009 * 97, 97 * 11)
+    # 97 x 8 inputs of a tile fit in 2 KiB; 11 x 97 weights in 4 KiB are kept, so that everything is fetched once
+    f = placed(linear(1009, 97, 11), "output_stationary", **{**small, "filter_kib": 4})[0].folding
+    assert (f.outer, f.totals.input_words, f.totals.weight_words) == ("rows", 1009 * 97, 97 * 11)
+
+
+def test_an_input_visit_counts_each_element_once_where_its_window_rows_fit() -> None:
+    # a 3 x 3 filter on 4 channels of a 7 x 11 image; 5 x 9 positions of 36 products
+    layer = conv((1, 4, 7, 11), 5, 3)
+    assert input_visit(layer, "output", 8, 4 * 3 * 11) == 4 * 7 * 11
+    assert input_visit(layer, "output", 8, 4 * 3 * 11 - 1) == 45 * 36
+    # 8 stationary rows are products of at most ceil(8 / 9) + 1 = 2 channels
+    assert input_visit(layer, "weight", 8, 2 * 3 * 11) == 4 * 7 * 11
+    assert input_visit(layer, "weight", 8, 2 * 3 * 11 - 1) == 45 * 36
+
+
+@pytest.mark.parametrize("bandwidth_gb_s", [0.5, inf])
+def test_a_layer_of_one_element_maps(bandwidth_gb_s: float) -> None:
+    for dataflow in DATAFLOWS:
+        mapping, _, _ = placed(linear(1, 1, 1), dataflow, bandwidth_gb_s=bandwidth_gb_s, ifmap_kib=0.001, ofmap_kib=0.001)
+        mapping.check()
+        assert mapping.folding.totals.compute_cycles == 1

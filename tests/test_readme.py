@@ -1,0 +1,44 @@
+"""README.md shows what the commands print."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hwsim.cli import main
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def block(marker: str) -> str:
+    """Return the fenced block behind `<!-- marker -->`."""
+    match = re.search(rf"<!-- {re.escape(marker)} -->\n```\w*\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert match is not None, f"README.md has no block marked '{marker}'"
+    return match[1]
+
+
+def test_readme_shows_what_its_first_command_prints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = block("ci: run").splitlines()[-1].split()
+    monkeypatch.setattr("sys.argv", command[: command.index("--out")])
+    main()
+    printed = "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines())
+    assert block("output: run").strip() == printed.strip()
+
+
+def test_the_network_file_shown_in_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = re.search(r"```python\n(# mynet\.py.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert code is not None
+    (tmp_path / "mynet.py").write_text(code[1], encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["hwsim", "run", "./mynet.py:width=7", "--csv"])
+    main()
+    # conv: 32 x 32 positions x 7 channels x 3 x 3 x 3 products; classifier: 7 x 32 x 32 by 10
+    rows = capsys.readouterr().out.splitlines()
+    column = rows[0].split(",").index("macs")
+    assert sum(int(row.split(",")[column]) for row in rows[1:]) == 1024 * 7 * 27 + 7168 * 10
