@@ -29,15 +29,23 @@ class HardwareError(HwsimError):
     exit_code = 5
 
 
-def near_match(name: str, known: Iterable[str]) -> str:
-    """Return the ending of an error sentence: ``; did you mean 'alexnet'?`` or the names there are."""
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the ending of an error sentence: ``; did you mean 'alexnet'?``, or nothing where no name is close."""
     from difflib import get_close_matches
 
+    close = get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def near_match(name: str, known: Iterable[str]) -> str:
+    """Return the ending of an error sentence: the nearest name, or all there are."""
     names = sorted(known)
-    close = get_close_matches(name, names, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean '{close[0]}'?"
-    return f"; there are: {', '.join(names)}" if names else ""
+    return did_you_mean(name, names) or (f"; there are: {', '.join(names)}" if names else "")
+
+
+def printable(text: str) -> str:
+    """Return `text` with control characters escaped: names in a file must not steer the terminal they are shown on."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def unknown_name(noun: str, name: str, known: Iterable[str]) -> UsageError:

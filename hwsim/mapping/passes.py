@@ -156,15 +156,14 @@ def stall_cycles(f: Folding, one: Pass, aside_bits: int = 0) -> int:
 
 def startup_bits(f: Folding) -> int:
     """Return what must arrive before the first fold can start: its tiles, as far as their buffers hold them."""
-    (_, passing_room), (_, held_room) = f.passing, f.held
     passing, held = _passing_words(f, 0, 0), _held_words(f, 0, 0)
     if f.stationary == "output":
         held = ceil_div(held, f.pass_folds)
-        passing = _share(f.passing[0], 0, f.outer_count, f.outer_size, f.outer_extent)
+        passing = _share(f.passing_visit, 0, f.outer_count, f.outer_size, f.outer_extent)
     else:
         tile_rows = min(f.rows, f.row_extent)
         passing, held = ceil_div(passing * tile_rows, f.row_extent), ceil_div(held * tile_rows, f.row_extent)
-    return min(passing * f.word_bits, passing_room) + min(held * f.word_bits, held_room)
+    return min(passing * f.word_bits, f.passing_room_bits) + min(held * f.word_bits, f.held_room_bits)
 
 
 def tail_bits(f: Folding) -> int:
@@ -174,33 +173,29 @@ def tail_bits(f: Folding) -> int:
 
 
 def _held_words(f: Folding, outer: int, inner: int) -> int:
-    visit, room_bits = f.held
-    if outer and visit * f.word_bits <= room_bits:
+    if outer and f.held_visit * f.word_bits <= f.held_room_bits:
         return 0
-    return _share(visit, inner, f.inner_count, f.inner_size, f.inner_extent)
+    return _share(f.held_visit, inner, f.inner_count, f.inner_size, f.inner_extent)
 
 
 def _passing_words(f: Folding, outer: int, inner: int) -> int:
     """With the output stationary a pass meets all inner tiles itself, so what does not fit comes for each of them."""
-    visit, room_bits = f.passing
-    share = _share(visit, outer, f.outer_count, f.outer_size, f.outer_extent)
-    if share * f.word_bits <= room_bits:
+    share = _share(f.passing_visit, outer, f.outer_count, f.outer_size, f.outer_extent)
+    if share * f.word_bits <= f.passing_room_bits:
         return 0 if inner else share
     return share * f.pass_folds if f.stationary == "output" else share
 
 
 def _all_held_words(f: Folding) -> int:
-    visit, room_bits = f.held
-    return visit if visit * f.word_bits <= room_bits else visit * f.outer_count
+    return f.held_visit * (1 if f.held_visit * f.word_bits <= f.held_room_bits else f.outer_count)
 
 
 def _all_passing_words(f: Folding) -> int:
-    visit, room_bits = f.passing
     again = f.pass_folds if f.stationary == "output" else f.inner_count
-    full = visit * f.outer_size // f.outer_extent
-    last = visit - (f.outer_count - 1) * full
-    words = (f.outer_count - 1) * full * (1 if full * f.word_bits <= room_bits else again)
-    return words + last * (1 if last * f.word_bits <= room_bits else again)
+    full = f.passing_visit * f.outer_size // f.outer_extent
+    last = f.passing_visit - (f.outer_count - 1) * full
+    words = (f.outer_count - 1) * full * (1 if full * f.word_bits <= f.passing_room_bits else again)
+    return words + last * (1 if last * f.word_bits <= f.passing_room_bits else again)
 
 
 def _load_cycles(f: Folding, stream: int, width: int, first: bool, last: bool) -> int:

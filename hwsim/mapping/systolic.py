@@ -76,9 +76,9 @@ def _operand_candidates(whole: Folding) -> list[Folding]:
     if whole.spills:
         fits = max(1, whole.output_room_bits // (min(whole.cols, whole.col_extent) * whole.accumulator_bits))
         chunks.add(fits)
-    visit, room_bits = whole.passing
-    if whole.col_folds > 1 and visit * whole.word_bits > room_bits:
-        chunks.add(max(1, min(fits, room_bits * whole.stream_extent // (visit * whole.word_bits))))
+    visit_bits, room_bits = whole.passing_visit * whole.word_bits, whole.passing_room_bits
+    if whole.col_folds > 1 and visit_bits > room_bits:
+        chunks.add(max(1, min(fits, room_bits * whole.stream_extent // visit_bits)))
     return [whole if chunk == whole.chunk else whole.but(chunk=chunk) for chunk in sorted(chunks, reverse=True)]
 
 

@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from hwsim.errors import printable
 from hwsim.results.like import SRAM_ACCESSES
 from hwsim.results.record import LayerResult, NetworkResult
 
