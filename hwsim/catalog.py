@@ -8,20 +8,23 @@ user's own is named by its path (`./mychip.py`), an installed one by an entry po
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import os
 import pkgutil
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_type_hints
+from typing import TYPE_CHECKING, Any, cast
 
 from hwsim.arch.accelerator import Accelerator
-from hwsim.errors import HwsimError, InputError, UsageError, near_match, unknown_name
+from hwsim.errors import HwsimError, InputError, UsageError, did_you_mean, unknown_name
 from hwsim.formats import NumberFormat
 from hwsim.ir.network import Network
+from hwsim.spec import Spec, parameters_of, parse, values_of
+from hwsim.spec import split as split_specs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,18 +51,6 @@ IMPORTERS = {
 """Files that are networks, by suffix: the function that reads one takes its path and parameters."""
 
 
-class Spec(NamedTuple):
-    """`NAME:key=value,...` taken apart."""
-
-    name: str
-    parameters: dict[str, str]
-
-    @property
-    def is_path(self) -> bool:
-        """Whether the name is that of a file."""
-        return "/" in self.name or "\\" in self.name or Path(self.name).suffix in {".py", *IMPORTERS}
-
-
 def names(noun: str) -> list[str]:
     """Return the names of every `noun` there is, those of entry points included."""
     from importlib.metadata import entry_points
@@ -73,17 +64,12 @@ def network(spec: str | Network, **extra: object) -> Network:
         return spec
     parsed = parse(spec)
     suffix = Path(parsed.name).suffix.lower()
-    if parsed.is_path and suffix in IMPORTERS:
+    if suffix in IMPORTERS:
         module, function = IMPORTERS[suffix]
         path = _existing(Path(parsed.name), "network")
         reader = getattr(importlib.import_module(module), function)
         return cast(Network, _call("network", parsed, reader, Network, path, **extra))
-    if extra:
-        raise UsageError(
-            f"network '{parsed.name}' takes no {', '.join(f'--{name}' for name in extra)}; "
-            f"that is for files {', '.join(IMPORTERS)}"
-        )
-    return cast(Network, _call("network", parsed, _find("network", parsed), Network))
+    return cast(Network, _call("network", parsed, _find("network", parsed), Network, **extra))
 
 
 def chip(spec: str | Accelerator) -> Accelerator:
@@ -98,70 +84,52 @@ def chip(spec: str | Accelerator) -> Accelerator:
 
 def dataflow(name: str) -> Dataflow:
     """Return the function that maps layers by dataflow `name`."""
-    return cast("Dataflow", _find("dataflow", _plain("dataflow", name)))
+    return cast("Dataflow", _function("dataflow", name))
 
 
 def number_format(name: str | NumberFormat) -> NumberFormat:
     """Return the number format `name`."""
-    return name if isinstance(name, NumberFormat) else cast(NumberFormat, _find("format", _plain("format", name)))
+    if isinstance(name, NumberFormat):
+        return name
+    found = _find("format", _plain("format", name))
+    if not isinstance(found, NumberFormat):
+        raise InputError(f"format '{name}' is of type {type(found).__name__}, not NumberFormat")
+    return found
 
 
 def report(name: str) -> Report:
     """Return the function that draws report `name`."""
-    return cast(Report, _find("report", _plain("report", name)))
+    return cast(Report, _function("report", name))
 
 
 def engine(name: str) -> Engine:
-    """Return the engine a chip names."""
+    """Return the engine a chip names; raises `InputError` where there is none."""
+    if importlib.util.find_spec(f"hwsim.engine.{name}") is None:
+        raise InputError(f"no engine named '{name}'; a chip names a module of hwsim.engine, such as 'array'")
     return cast("Engine", importlib.import_module(f"hwsim.engine.{name}"))
 
 
 def describe(noun: str, name: str) -> str:
     """Return the first line of what `name` says of itself."""
-    module = sys.modules.get(f"{FOLDERS[noun]}.{name}") or importlib.import_module(f"{FOLDERS[noun]}.{name}")
-    return (module.__doc__ or "").strip().split("\n")[0].rstrip(".:")
+    if name in _shipped(noun):
+        said = importlib.import_module(f"{FOLDERS[noun]}.{name}").__doc__
+    else:
+        found = _find(noun, Spec(name, {}))
+        said = found.description if isinstance(found, NumberFormat) else found.__doc__
+    return (said or "").strip().split("\n")[0].rstrip(".:")
 
 
 def parameters(noun: str, name: str) -> list[str]:
     """Return what `name` can be called with, as `key=default`; records take nothing."""
-    from inspect import signature
-
-    found = _find(noun, Spec(name, {}))
     if noun not in {"network", "chip"}:
         return []
-    return [f"{key}={value.default}" for key, value in signature(found).parameters.items()]
-
-
-def parse(text: str) -> Spec:
-    """Take `NAME:key=value,...` apart; a path may contain colons of its own."""
-    match = re.fullmatch(r"(?P<name>.+?)(?::(?P<parameters>[^:/\\]*=.*|))?", text, re.DOTALL)
-    if match is None or not match["name"]:
-        raise UsageError(f"'{text}' names nothing; write NAME or NAME:key=value,...")
-    if not match["parameters"] and ":" in match["name"] and not Path(match["name"]).exists():
-        name, _, rest = match["name"].partition(":")
-        raise UsageError(f"parameter '{rest}' of '{name}' is not of the form key=value")
-    parameters: dict[str, str] = {}
-    for item in filter(None, (match["parameters"] or "").split(",")):
-        key, equals, value = item.partition("=")
-        if not equals:
-            raise UsageError(f"parameter '{item}' of '{match['name']}' is not of the form key=value")
-        if key.strip() in parameters:
-            raise UsageError(f"parameter '{key.strip()}' of '{match['name']}' is given twice")
-        parameters[key.strip()] = value.strip()
-    return Spec(match["name"], parameters)
+    allowed = parameters_of(_find(noun, Spec(name, {})))
+    return [key if one.default is one.empty else f"{key}={one.default}" for key, one in allowed.items()]
 
 
 def split(text: str, noun: str) -> list[str]:
-    """Split a list of specs at the commas that do not separate parameters; "all" is every name of `noun`."""
-    if text == "all":
-        return names(noun)
-    parts: list[str] = []
-    for item in text.split(","):
-        if parts and "=" in item and ":" not in item.partition("=")[0]:
-            parts[-1] += f",{item}"
-        else:
-            parts.append(item)
-    return parts
+    """Return the specs of a list of them; "all" is every name of `noun`."""
+    return names(noun) if text == "all" else split_specs(text)
 
 
 @cache
@@ -179,7 +147,7 @@ def _plain(noun: str, name: str) -> Spec:
 
 def _find(noun: str, spec: Spec) -> Any:
     """Return the function or record a spec names: by path, from the folder, from an entry point."""
-    if spec.is_path:
+    if _is_path(spec):
         return _from_file(noun, _existing(Path(spec.name), noun))
     if spec.name in _shipped(noun):
         return getattr(importlib.import_module(f"{FOLDERS[noun]}.{spec.name}"), spec.name)
@@ -187,20 +155,37 @@ def _find(noun: str, spec: Spec) -> Any:
 
     points = {point.name: point for point in entry_points(group=f"hwsim.{noun}s")}
     if spec.name in points:
-        return points[spec.name].load()
+        try:
+            return points[spec.name].load()
+        except Exception as error:
+            raise InputError(f"{noun} '{spec.name}' of {points[spec.name].value} {_failure(error)}") from error
     raise unknown_name(noun, spec.name, [*_shipped(noun), *points])
 
 
+def _function(noun: str, name: str) -> Callable[..., Any]:
+    found = _find(noun, _plain(noun, name))
+    if not callable(found):
+        raise InputError(f"{noun} '{name}' is of type {type(found).__name__}, not a function")
+    return cast(Callable[..., Any], found)
+
+
+def _is_path(spec: Spec) -> bool:
+    return "/" in spec.name or "\\" in spec.name or Path(spec.name).suffix.lower() in {".py", *IMPORTERS}
+
+
 def _existing(path: Path, noun: str) -> Path:
-    if not path.is_file():
-        there = [str(other) for other in path.parent.glob(f"*{path.suffix}")] if path.parent.is_dir() else []
-        raise UsageError(f"no {noun} file '{path}'{near_match(str(path), there) if there else ''}")
-    return path
+    # os.path, because pathlib raises for names that are too long
+    if os.path.isfile(path):
+        return path
+    if os.path.exists(path):
+        raise UsageError(f"{noun} '{path}' is not a file")
+    beside = path.parent.glob(f"*{path.suffix}") if os.path.isdir(path.parent) else ()
+    raise UsageError(f"no {noun} file '{path}'{did_you_mean(str(path), map(str, beside))}")
 
 
 def _from_file(noun: str, path: Path) -> Any:
     name = path.stem.replace("-", "_")
-    if path.suffix != ".py":
+    if path.suffix.lower() != ".py":
         raise UsageError(f"{noun} file '{path}' is none of {', '.join(['.py', *IMPORTERS])}")
     found = getattr(_load(path, name), name, None)
     if found is None:
@@ -221,49 +206,34 @@ def _load(path: Path, name: str) -> ModuleType:
         spec.loader.exec_module(module)
     except HwsimError:
         raise
-    except Exception as error:
-        raise InputError(f"'{path}' fails when it is loaded: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise InputError(f"'{path}' {_failure(error, path)}") from error
     return module
+
+
+def _failure(error: BaseException, path: Path | None = None) -> str:
+    """Return what went wrong in code that is not ours, and in which line of the file at `path`."""
+    from traceback import extract_tb
+
+    own = os.path.abspath(path) if path else None
+    lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == own]
+    return f"fails{f' in line {lines[-1]}' if lines else ''}: {type(error).__name__}: {error}"
 
 
 def _call(noun: str, spec: Spec, function: Any, kind: type, *given: object, **extra: object) -> object:
     """Call a catalogue function with a spec's parameters, converted as it annotates them; check what it returns."""
     if not callable(function):
-        raise InputError(f"{noun} '{spec.name}' is a {type(function).__name__}, not a function")
-    types = {key: hint for key, hint in get_type_hints(function).items() if key != "return"}
-    allowed = list(types)[len(given) :]
-    values = dict(extra)
-    for key, value in spec.parameters.items():
-        if key not in allowed:
-            raise UsageError(f"{noun} '{spec.name}' has no parameter '{key}'{near_match(key, allowed)}")
-        values[key] = _convert(f"{noun} '{spec.name}': {key}", value, types[key])
+        raise InputError(f"{noun} '{spec.name}' is of type {type(function).__name__}, not a function")
+    allowed = dict(list(parameters_of(function).items())[len(given) :])
+    values = values_of(f"{noun} '{spec.name}'", spec.parameters, allowed, extra)
     try:
         result = function(*given, **values)
-    except (HwsimError, KeyboardInterrupt):
+    except HwsimError:
         raise
-    except Exception as error:
-        if not spec.is_path or given:
+    except (Exception, SystemExit) as error:
+        if not _is_path(spec) or given:
             raise
-        raise InputError(f"{noun} '{spec.name}' fails: {type(error).__name__}: {error}") from error
+        raise InputError(f"{noun} '{spec.name}' {_failure(error, Path(spec.name))}") from error
     if not isinstance(result, kind):
-        raise InputError(f"{noun} '{spec.name}' returns a {type(result).__name__}, not a {kind.__name__}")
+        raise InputError(f"{noun} '{spec.name}' returns {type(result).__name__}, not {kind.__name__}")
     return result
-
-
-def _convert(what: str, value: str, kind: object) -> object:
-    """Return `value` as `kind` (int, float, bool, str)."""
-    if kind is bool:
-        if value.lower() in {"true", "yes", "on", "1"}:
-            return True
-        if value.lower() in {"false", "no", "off", "0"}:
-            return False
-        raise UsageError(f"{what}={value} is neither true nor false")
-    if kind not in (int, float):
-        return value
-    try:
-        number = int(value) if kind is int else float(value)
-    except ValueError:
-        raise UsageError(f"{what}={value} is not {'a whole number' if kind is int else 'a number'}") from None
-    if number != number:
-        raise UsageError(f"{what}={value} is not a number")
-    return number

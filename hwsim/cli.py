@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hwsim import __version__, catalog
-from hwsim.errors import HwsimError, UsageError, near_match
+from hwsim.errors import HwsimError, UsageError, near_match, printable
 
 if TYPE_CHECKING:
     from hwsim.ir.layer import Layer
@@ -54,7 +55,9 @@ def cli() -> None:
     show_default=True,
     help="closed (formulas) or stepped (real values, cycle by cycle).",
 )
-@click.option("--seed", default=0, show_default=True, help="Of the values that a stepped run moves.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the values that a stepped run moves."
+)
 @click.option(
     "--pad", is_flag=True, help="Pad the convolutions of a SCALE-Sim topology so that outputs keep their size."
 )
@@ -91,8 +94,10 @@ def run(
     results = [_simulate(net, chip, dataflow, fmt, fidelity, seed) for chip in catalog.split(chips, "chip")]
     if like is not None:
         results = [with_scale_sim(result) for result in results]
-    _print(results, as_json, as_csv, sources)
-    _save(results, out, trace, started)
+    try:
+        _print(results, as_json, as_csv, sources)
+    finally:
+        _save(results, out, trace, started)
 
 
 @cli.command("list")
@@ -148,14 +153,14 @@ def _progress(network: Network) -> Iterator[Callable[[Layer], None]]:
         from hwsim.results.terminal import console
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
         bar = Progress(*columns, console=console(stderr=True), transient=True)
-        task = bar.add_task(network.name, total=network.macs or None, completed=finished[0])
+        task = bar.add_task(printable(network.name), total=network.macs or None, completed=finished[0])
         bar.start()
         shown.append(bar.stop)
         advance.append(lambda macs: bar.update(task, completed=macs))
@@ -175,6 +180,8 @@ def _progress(network: Network) -> Iterator[Callable[[Layer], None]]:
         yield done
     finally:
         timer.cancel()
+        if timer.ident:
+            timer.join()
         for stop in shown:
             stop()
 
@@ -209,18 +216,32 @@ def _save(results: list[NetworkResult], out: Path | None, trace: Path | None, st
 
 def main() -> None:
     """Run the command line; a user's mistake is one sentence on standard error and its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        cli.main(standalone_mode=False)
+        sys.exit(_run())
     except HwsimError as error:
         _fail(str(error), error.exit_code)
     except click.ClickException as error:
         _fail(error.format_message(), UsageError.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted", INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()
+
+
+def _run() -> int:
+    """Return the exit code of a run that did not fail; without a verb it is that of a usage error, with the help."""
+    if not sys.argv[1:]:
+        with click.Context(cli, info_name="hwsim") as context:
+            click.echo(context.get_help(), err=True)
+        return UsageError.exit_code
+    try:
+        return cli.main(prog_name="hwsim", standalone_mode=False) or 0
+    except SystemExit:
+        # click and rich exit with 1, the code of a bug, when the reader of a pipe has what it wanted
+        return 0
 
 
 def _fail(sentence: str, code: int) -> None:
-    click.echo(f"hwsim: {' '.join(sentence.split())}", err=True)
+    click.echo(f"hwsim: {printable(' '.join(sentence.split()))}", err=True)
     sys.exit(code)

@@ -45,6 +45,8 @@ def near_match(name: str, known: Iterable[str]) -> str:
 
 def printable(text: str) -> str:
     """Return `text` with control characters escaped: names in a file must not steer the terminal they are shown on."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 

@@ -44,7 +44,14 @@ def parameters(name: str) -> int:
 
 def _without_remarks(data: bytes) -> bytes:
     model = onnx.load_from_string(data)
-    for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
+    for part in (
+        model,
+        model.graph,
+        *model.graph.node,
+        *model.graph.value_info,
+        *model.graph.input,
+        *model.graph.output,
+    ):
         del part.metadata_props[:]
         part.ClearField("doc_string")
     return bytes(model.SerializeToString())
@@ -53,7 +60,7 @@ def _without_remarks(data: bytes) -> bytes:
 def _cnn(torch: Any) -> tuple[Any, Any]:
     nn = torch.nn
 
-    class Residual(nn.Module):  # type: ignore[misc]
+    class Residual(nn.Module):  # type: ignore[name-defined,misc]
         def __init__(self) -> None:
             super().__init__()
             self.norm = nn.BatchNorm2d(16)  # behind a pooling, so that exporters cannot merge it with a convolution
@@ -64,8 +71,13 @@ def _cnn(torch: Any) -> tuple[Any, Any]:
             return torch.relu(x + self.pointwise(self.depthwise(torch.relu(self.norm(x)))))
 
     module = nn.Sequential(
-        nn.Conv2d(3, 16, 5, stride=2, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2), Residual(), nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(), nn.Linear(16, 7),
+        nn.Conv2d(3, 16, 5, stride=2, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2),
+        Residual(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(16, 7),
     )
     return module, torch.randn(2, 3, 37, 41)
 
@@ -73,7 +85,7 @@ def _cnn(torch: Any) -> tuple[Any, Any]:
 def _lstm(torch: Any) -> tuple[Any, Any]:
     nn = torch.nn
 
-    class Tagger(nn.Module):  # type: ignore[misc]
+    class Tagger(nn.Module):  # type: ignore[name-defined,misc]
         def __init__(self) -> None:
             super().__init__()
             self.recurrent = nn.LSTM(7, 11, num_layers=2, bidirectional=True, batch_first=True)

@@ -22,13 +22,23 @@ def weights(*shape: int) -> np.ndarray:
 
 
 def model(
-    nodes: Sequence[Any], inputs: Mapping[str, Dims], outputs: Mapping[str, Dims], *, constants: Mapping[str, Any] | None = None,
-    opset: int = 18, elem: Mapping[str, int] | None = None, value_info: Mapping[str, Dims] | None = None, **options: Any,
+    nodes: Sequence[Any],
+    inputs: Mapping[str, Dims],
+    outputs: Mapping[str, Dims],
+    *,
+    constants: Mapping[str, Any] | None = None,
+    opset: int = 18,
+    elem: Mapping[str, int] | None = None,
+    value_info: Mapping[str, Dims] | None = None,
+    **options: Any,
 ) -> Any:
     """Return a ModelProto; `constants` become initializers, `elem` gives element types other than float."""
     types = elem or {}
     info = {
-        kind: [helper.make_tensor_value_info(name, types.get(name, TensorProto.FLOAT), shape) for name, shape in values.items()]
+        kind: [
+            helper.make_tensor_value_info(name, types.get(name, TensorProto.FLOAT), shape)
+            for name, shape in values.items()
+        ]
         for kind, values in (("in", inputs), ("out", outputs), ("between", value_info or {}))
     }
     tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in (constants or {}).items()]
@@ -39,8 +49,8 @@ def model(
 
 def node(op: str, inputs: str, outputs: str, name: str = "", **attributes: Any) -> Any:
     """Return a NodeProto; operands and results are separated by spaces, "-" is an absent one."""
-    operands = ["" if text == "-" else text for text in inputs.split()]
-    return helper.make_node(op, operands, outputs.split(), name=name, **attributes)
+    operands, results = (["" if text == "-" else text for text in names.split()] for names in (inputs, outputs))
+    return helper.make_node(op, operands, results, name=name, **attributes)
 
 
 def save(proto: Any, folder: Path, name: str = "net.onnx") -> Path:

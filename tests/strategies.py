@@ -47,8 +47,11 @@ def linear(positions: int, reduction: int, features: int, steps: int = 1) -> Lay
 
 def attention(groups: int, positions: int, reduction: int, features: int) -> Layer:
     """Return `groups` products of activations, (positions, reduction) by (reduction, features)."""
-    return only(lambda net: net.matmul("attention", net.input("a", (groups, positions, reduction)),
-                                       net.input("b", (groups, reduction, features))))
+    return only(
+        lambda net: net.matmul(
+            "attention", net.input("a", (groups, positions, reduction)), net.input("b", (groups, reduction, features))
+        )
+    )
 
 
 def network_of(*layers: Layer) -> Network:
@@ -57,8 +60,16 @@ def network_of(*layers: Layer) -> Network:
     for index, layer in enumerate(layers):
         given = [net.input(f"x{index}.{i}", shape) for i, shape in enumerate(layer.input_shapes)]
         if layer.kind == "conv":
-            net.conv(f"layer{index}", given[0], layer.G * layer.K, (layer.R, layer.S), stride=layer.stride,
-                     padding=layer.padding, dilation=layer.dilation, groups=layer.G)
+            net.conv(
+                f"layer{index}",
+                given[0],
+                layer.G * layer.K,
+                (layer.R, layer.S),
+                stride=layer.stride,
+                padding=layer.padding,
+                dilation=layer.dilation,
+                groups=layer.G,
+            )
         elif len(given) == 2:
             net.matmul(f"layer{index}", *given)
         else:
@@ -69,6 +80,7 @@ def network_of(*layers: Layer) -> Network:
 @st.composite
 def convolutions(draw: st.DrawFn, largest: int = 5) -> Layer:
     """Draw a convolution: grouped, strided, padded on four sides, dilated, with a filter that fits its padded input."""
+
     def upto(most: int) -> int:
         return draw(st.integers(1, most))
 
@@ -76,15 +88,25 @@ def convolutions(draw: st.DrawFn, largest: int = 5) -> Layer:
     pad = tuple(draw(st.integers(0, 2)) for _ in range(4))
     reach = [d * (r - 1) + 1 for r, d in zip(taps, spread, strict=True)]
     height, width = (max(1, reach[i] - pad[i] - pad[i + 2]) + draw(st.integers(0, largest)) for i in (0, 1))
-    return conv((upto(2), groups * upto(largest), height, width), groups * upto(largest), taps, stride=(upto(3), upto(3)),
-                padding=pad, dilation=spread, groups=groups)
+    return conv(
+        (upto(2), groups * upto(largest), height, width),
+        groups * upto(largest),
+        taps,
+        stride=(upto(3), upto(3)),
+        padding=pad,
+        dilation=spread,
+        groups=groups,
+    )
 
 
 def products(largest: int = 29) -> st.SearchStrategy[Layer]:
     """Draw a matrix product: of weights, of a recurrent step, or of two activations."""
     size = st.integers(1, largest)
-    return st.one_of(st.builds(linear, size, size, size), st.builds(linear, st.integers(1, 3), size, size, st.integers(2, 4)),
-                     st.builds(attention, st.integers(1, 3), size, size, size))
+    return st.one_of(
+        st.builds(linear, size, size, size),
+        st.builds(linear, st.integers(1, 3), size, size, st.integers(2, 4)),
+        st.builds(attention, st.integers(1, 3), size, size, size),
+    )
 
 
 def layers(largest: int = 29) -> st.SearchStrategy[Layer]:
@@ -94,13 +116,23 @@ def layers(largest: int = 29) -> st.SearchStrategy[Layer]:
 
 def arrays() -> st.SearchStrategy[dict[str, Any]]:
     """Draw the parameters of a systolic array."""
-    return st.fixed_dictionaries({
-        "rows": SIDES, "cols": SIDES, "ifmap_kib": BUFFER_KIB, "filter_kib": BUFFER_KIB, "ofmap_kib": BUFFER_KIB,
-        "bandwidth_gb_s": BANDWIDTHS_GB_S, "drain": st.sampled_from(["array", "tile"]),
-        "preload": st.sampled_from(["serial", "overlapped"])})
+    return st.fixed_dictionaries(
+        {
+            "rows": SIDES,
+            "cols": SIDES,
+            "ifmap_kib": BUFFER_KIB,
+            "filter_kib": BUFFER_KIB,
+            "ofmap_kib": BUFFER_KIB,
+            "bandwidth_gb_s": BANDWIDTHS_GB_S,
+            "drain": st.sampled_from(["array", "tile"]),
+            "preload": st.sampled_from(["serial", "overlapped"]),
+        }
+    )
 
 
-def placed(layer: Layer, dataflow: str, fmt: str = "int8", **parameters: Any) -> tuple[Mapping, Accelerator, NumberFormat]:
+def placed(
+    layer: Layer, dataflow: str, fmt: str = "int8", **parameters: Any
+) -> tuple[Mapping, Accelerator, NumberFormat]:
     """Return the mapping of `layer` on a systolic array of `parameters`, the array and the format."""
     chip, number_format = systolic(**parameters), catalog.number_format(fmt)
     return catalog.dataflow(dataflow)(layer, chip, number_format), chip, number_format

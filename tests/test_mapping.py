@@ -1,4 +1,4 @@
-"""Mappings: the nest covers a layer once, what is kept fits, shares add up, and the fastest of those tried is chosen."""
+"""Mappings: the nest covers a layer once, what is kept fits, shares add up, the fastest of those tried is chosen."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from strategies import DATAFLOWS, FORMATS, arrays, attention, conv, layers, line
 
 from hwsim.errors import InputError
 from hwsim.ir import Layer
-from hwsim.mapping import Loop, Mapping
-from hwsim.mapping.folding import Folding, Pass, _share
+from hwsim.mapping import Loop, Mapping, passes
+from hwsim.mapping.folding import Folding
 from hwsim.mapping.loops import extents
+from hwsim.mapping.passes import Pass
 from hwsim.mapping.systolic import _operand_candidates, _output_candidates, input_visit, whole_stream
 
 PLACES = st.tuples(layers(89), arrays(), st.sampled_from(DATAFLOWS), st.sampled_from(FORMATS))
@@ -52,7 +53,9 @@ def test_the_nest_of_every_mapping_passes_its_check(place: Place) -> None:
 
 
 @pytest.mark.parametrize("dataflow", DATAFLOWS)
-@pytest.mark.parametrize("layer", [linear(7, 5, 3, steps=2), conv((1, 2, 5, 4), 4, 3, padding=1, groups=2), attention(3, 2, 5, 7)])
+@pytest.mark.parametrize(
+    "layer", [linear(7, 5, 3, steps=2), conv((1, 2, 5, 4), 4, 3, padding=1, groups=2), attention(3, 2, 5, 7)]
+)
 def test_executing_the_nest_does_every_multiply_accumulate_exactly_once(layer: Layer, dataflow: str) -> None:
     mapping, _, _ = placed(layer, dataflow, rows=3, cols=2, ofmap_kib=0.05, ifmap_kib=0.01, bandwidth_gb_s=0.5)
     points = Counter(run_nest(mapping.nest, layer))
@@ -84,7 +87,7 @@ def test_a_nest_that_runs_a_loop_twice_is_refused() -> None:
 def tampered(change: Any) -> Mapping:
     """Return a mapping of 2 x 7 x 23 x 5 in chunks of 10 with a changed nest."""
     mapping, _, _ = placed(linear(23, 7, 5, steps=2), "weight_stationary", rows=3, cols=2)
-    mapping = replace(mapping, folding=mapping.folding.cut(10))
+    mapping = replace(mapping, folding=mapping.folding.but(chunk=10))
     mapping.check()
     vars(mapping)["nest"] = change(mapping.nest)
     return mapping
@@ -93,44 +96,48 @@ def tampered(change: Any) -> Mapping:
 @settings(deadline=None)
 @given(PLACES)
 def test_what_is_fetched_once_but_used_again_fits_its_buffer(place: Place) -> None:
-    f = mapping_of(place).folding
+    mapping = mapping_of(place)
+    f, totals = mapping.folding, mapping.totals
     if f.stationary != "output":
-        one_tile_sums = max(one.output_words for one, _ in f.walk()) * f.accumulator_bits
+        one_tile_sums = max(one.output_words for one, _ in passes.walk(f)) * f.accumulator_bits
         assert f.spills or f.row_folds == 1 or one_tile_sums <= f.output_room_bits
     cold = f.copies - f.warm_copies
-    moved = {"input": (f.totals.input_words, f.copies * f.input_visit, f.input_visit, f.input_room_bits),
-             "weight": (f.totals.weight_words, cold * f.weight_visit, f.weight_visit, f.weight_room_bits)}
+    moved = {
+        "input": (totals.input_words, f.copies * f.input_visit, f.input_visit, f.input_room_bits),
+        "weight": (totals.weight_words, cold * f.weight_visit, f.weight_visit, f.weight_room_bits),
+    }
     for operand, (words, once, visit, room_bits) in moved.items():
         assert words >= once
         if words == once:
-            assert parts_kept(f, operand, visit) * f.word_bits <= room_bits
+            assert words_kept(f, operand, visit) * f.word_bits <= room_bits
     if f.warm_copies:
         assert cold * f.weight_visit * f.word_bits <= f.weight_room_bits
 
 
-def parts_kept(f: Folding, operand: str, visit: int) -> int:
+def words_kept(f: Folding, operand: str, visit: int) -> int:
     """Return the words of `operand` that must stay while others go by for none to be fetched twice.
 
-    The operand of the outermost loop stays tile by tile while the inner tiles pass; the other as a whole, if it is needed
-    again. With a stationary operand the stream's chunks are outermost.
+    The operand of the outermost loop stays part by part while the inner tiles pass; the other as a whole, if it is
+    needed again. With a stationary operand the stream's chunks are outermost.
     """
     if f.stationary == "output":
-        outermost, tiles, extent, size, inner = "weight", f.col_folds, f.col_extent, f.cols, f.row_folds
+        outermost, extent, size, inner = "weight", f.col_extent, f.cols, f.row_folds
         if f.outer == "rows":
-            outermost, tiles, extent, size, inner = "input", f.row_folds, f.row_extent, f.rows, f.col_folds
+            outermost, extent, size, inner = "input", f.row_extent, f.rows, f.col_folds
     else:
-        outermost, tiles, extent, size, inner = "input", f.chunks, f.stream_extent, f.chunk, f.col_folds
+        outermost, extent, size, inner = "input", f.stream_extent, f.chunk, f.col_folds
         if f.stationary == "input":
             outermost = "weight"
+    parts = -(-extent // size)
     if operand != outermost:
-        return visit if tiles > 1 else 0
-    return max(_share(visit, tile, tiles, size, extent) for tile in range(tiles)) if inner > 1 else 0
+        return visit if parts > 1 else 0
+    return max(passes._share(visit, part, parts, size, extent) for part in range(parts)) if inner > 1 else 0
 
 
 @given(st.integers(1, 10**6), st.integers(1, 97), st.integers(1, 1000))
 def test_shares_of_all_tiles_sum_to_the_whole(words: int, size: int, extent: int) -> None:
     tiles = -(-extent // size)
-    shares = [_share(words, tile, tiles, size, extent) for tile in range(tiles)]
+    shares = [passes._share(words, tile, tiles, size, extent) for tile in range(tiles)]
     assert sum(shares) == words
     assert min(shares) >= 0
 
@@ -140,12 +147,11 @@ def test_shares_of_all_tiles_sum_to_the_whole(words: int, size: int, extent: int
 def test_passes_fetch_every_operand_once_where_all_of_it_fits(place: Place) -> None:
     layer, parameters, dataflow, fmt = place
     ample = {**parameters, "ifmap_kib": 1e6, "filter_kib": 1e6, "ofmap_kib": 1e6}
-    f = placed(layer, dataflow, fmt, **ample)[0].folding
-    passes = [one for one, _ in f.walk()]
-    assert sum(one.input_words for one in passes) == layer.steps * layer.input_elements_used
-    assert sum(one.weight_words for one in passes) == layer.weight_elements
-    assert sum(one.output_words for one in passes) == layer.steps * layer.output_elements
-    assert sum(one.psum_words for one in passes) == 0
+    walked = [one for one, _ in passes.walk(placed(layer, dataflow, fmt, **ample)[0].folding)]
+    assert sum(one.input_words for one in walked) == layer.steps * layer.input_elements_used
+    assert sum(one.weight_words for one in walked) == layer.weight_elements
+    assert sum(one.output_words for one in walked) == layer.steps * layer.output_elements
+    assert sum(one.psum_words for one in walked) == 0
 
 
 @settings(deadline=None)
@@ -153,23 +159,25 @@ def test_passes_fetch_every_operand_once_where_all_of_it_fits(place: Place) -> N
 def test_kinds_of_passes_are_those_that_the_walk_meets(place: Place) -> None:
     f = mapping_of(place).folding
     kinds: Counter[Pass] = Counter()
-    for count, one in f.kinds():
+    for count, one in passes.kinds(f):
         kinds[one] += count
-    assert kinds == Counter(one for one, _ in f.walk())
+    assert kinds == Counter(one for one, _ in passes.walk(f))
+    assert kinds.total() == f.passes
 
 
 @settings(deadline=None, max_examples=200)
 @given(PLACES)
 def test_totals_are_the_sums_over_the_walk(place: Place) -> None:
-    f = mapping_of(place).folding
-    passes = list(f.walk())
-    stalls = sum(max(0, f.transfer_cycles(moved) - one.busy_cycles) for one, moved in passes)
-    stalls += f.transfer_cycles(f.startup_bits) + f.transfer_cycles(f.tail_bits)
-    fill, compute, drain, *words = (sum(column) for column in zip(*(one for one, _ in passes), strict=True))
-    assert f.totals == (fill, compute, drain, stalls, *words)
-    assert f.total_bits == sum(f.moved_bits(one) for one, _ in passes)
-    assert sum(moved for _, moved in passes) + f.startup_bits + f.tail_bits == f.total_bits
-    assert min(moved for _, moved in passes) >= 0
+    mapping = mapping_of(place)
+    f, walked = mapping.folding, list(passes.walk(mapping.folding))
+    startup, tail = passes.startup_bits(f), passes.tail_bits(f)
+    stalls = sum(max(0, passes.transfer_cycles(f, moved) - one.busy_cycles) for one, moved in walked)
+    stalls += passes.transfer_cycles(f, startup) + passes.transfer_cycles(f, tail)
+    fill, compute, drain, *words = (sum(column) for column in zip(*(one for one, _ in walked), strict=True))
+    bits = sum(passes.moved_bits(f, one) for one, _ in walked)
+    assert mapping.totals == (fill, compute, drain, stalls, *words, bits)
+    assert sum(moved for _, moved in walked) + startup + tail == bits
+    assert min(moved for _, moved in walked) >= 0
 
 
 @settings(deadline=None, max_examples=200)
@@ -180,14 +188,19 @@ def test_the_chosen_folding_has_the_least_cycles_and_then_bits_of_all_tried(plac
     stationary = mapping.folding.stationary
     whole = whole_stream(layer, chip, number_format, stationary)
     tried = _output_candidates(whole) if stationary == "output" else _operand_candidates(whole)
-    costs = [(one.totals.total_cycles, one.total_bits) for one in tried]
-    assert (mapping.folding.totals.total_cycles, mapping.folding.total_bits) == min(costs)
     assert mapping.folding in tried
-    assert all(one.least_cycles <= one.totals.total_cycles for one in tried)
+    found = [passes.totals(one, passes.unstalled(one)) for one in tried]
+    assert (mapping.totals.total_cycles, mapping.totals.moved_bits) == min(
+        (one.total_cycles, one.moved_bits) for one in found
+    )
+    for folding, one in zip(tried, found, strict=True):
+        assert passes.least_cycles(folding, passes.unstalled(folding)) <= one.total_cycles
 
 
-@pytest.mark.parametrize(("dataflow", "rows", "cols", "stream"), [
-    ("weight_stationary", 5, 3, 7), ("input_stationary", 5, 7, 3), ("output_stationary", 7, 3, 5)])
+@pytest.mark.parametrize(
+    ("dataflow", "rows", "cols", "stream"),
+    [("weight_stationary", 5, 3, 7), ("input_stationary", 5, 7, 3), ("output_stationary", 7, 3, 5)],
+)
 def test_each_dataflow_lays_its_own_dimensions_on_the_array(dataflow: str, rows: int, cols: int, stream: int) -> None:
     mapping, _, _ = placed(linear(7, 5, 3), dataflow)
     f = mapping.folding
@@ -198,20 +211,41 @@ def test_each_dataflow_lays_its_own_dimensions_on_the_array(dataflow: str, rows:
 def test_a_nest_names_the_level_dimension_and_axis_of_every_loop() -> None:
     mapping, _, _ = placed(linear(23, 7, 5, steps=2), "weight_stationary", rows=3, cols=2)
     assert mapping.nest == (
-        Loop("dram", "G", 2, 1), Loop("dram", "NPQ", 23, 23), Loop("buffer", "K", 5, 2), Loop("buffer", "CRS", 7, 3),
-        Loop("array", "CRS", 3, 1, "rows"), Loop("array", "K", 2, 1, "cols"), Loop("array", "NPQ", 23, 1))
+        Loop("dram", "G", 2, 1),
+        Loop("dram", "NPQ", 23, 23),
+        Loop("buffer", "K", 5, 2),
+        Loop("buffer", "CRS", 7, 3),
+        Loop("array", "CRS", 3, 1, "rows"),
+        Loop("array", "K", 2, 1, "cols"),
+        Loop("array", "NPQ", 23, 1),
+    )
     assert [loop.trips for loop in mapping.nest] == [2, 1, 3, 3, 3, 2, 23]
 
 
 def test_output_stationary_keeps_the_operand_whose_refetching_would_cost_more() -> None:
-    # 1009 x 97 inputs against 97 x 11 weights on 8 x 8: with neither operand fitting as a whole, the filters outermost would
-    # fetch the inputs twice, the positions outermost the weights 127 times 1067 words: more than the inputs once more
-    small = {"rows": 8, "cols": 8, "ifmap_kib": 4, "filter_kib": 2, "ofmap_kib": 4, "bandwidth_gb_s": 0.5}
-    f = placed(linear(1009, 97, 11), "output_stationary", **small)[0].folding
-    assert (f.outer, f.totals.input_words, f.totals.weight_words) == ("cols", 2 * 1009 * 97, 97 * 11)
+    # 1009 x 97 inputs against 97 x 11 weights on 8 x 8, neither fitting as a whole: filters outermost fetch the inputs
+    # twice, positions outermost 1067 weights 127 times, which is more than the inputs once more
+    small: dict[str, Any] = {
+        "rows": 8,
+        "cols": 8,
+        "ifmap_kib": 4,
+        "filter_kib": 2,
+        "ofmap_kib": 4,
+        "bandwidth_gb_s": 0.5,
+    }
+    mapping, _, _ = placed(linear(1009, 97, 11), "output_stationary", **small)
+    assert (mapping.folding.outer, mapping.totals.input_words, mapping.totals.weight_words) == (
+        "cols",
+        2 * 1009 * 97,
+        97 * 11,
+    )
     # 97 x 8 inputs of a tile fit in 2 KiB; 11 x 97 weights in 4 KiB are kept, so that everything is fetched once
-    f = placed(linear(1009, 97, 11), "output_stationary", **{**small, "filter_kib": 4})[0].folding
-    assert (f.outer, f.totals.input_words, f.totals.weight_words) == ("rows", 1009 * 97, 97 * 11)
+    mapping, _, _ = placed(linear(1009, 97, 11), "output_stationary", **{**small, "filter_kib": 4})
+    assert (mapping.folding.outer, mapping.totals.input_words, mapping.totals.weight_words) == (
+        "rows",
+        1009 * 97,
+        97 * 11,
+    )
 
 
 def test_an_input_visit_counts_each_element_once_where_its_window_rows_fit() -> None:
@@ -227,6 +261,8 @@ def test_an_input_visit_counts_each_element_once_where_its_window_rows_fit() -> 
 @pytest.mark.parametrize("bandwidth_gb_s", [0.5, inf])
 def test_a_layer_of_one_element_maps(bandwidth_gb_s: float) -> None:
     for dataflow in DATAFLOWS:
-        mapping, _, _ = placed(linear(1, 1, 1), dataflow, bandwidth_gb_s=bandwidth_gb_s, ifmap_kib=0.001, ofmap_kib=0.001)
+        mapping, _, _ = placed(
+            linear(1, 1, 1), dataflow, bandwidth_gb_s=bandwidth_gb_s, ifmap_kib=0.001, ofmap_kib=0.001
+        )
         mapping.check()
-        assert mapping.folding.totals.compute_cycles == 1
+        assert mapping.totals.compute_cycles == 1

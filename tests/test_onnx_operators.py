@@ -53,7 +53,9 @@ def binary(op: str, a: tuple[int, ...], b: tuple[int, ...]) -> Case:
     return Case(op, Kind.ELEMENTWISE, {"a": a, "b": b})
 
 
-def moved(op: str, x: tuple[int, ...] = X4, opset: int = 18, /, outputs: str = "y", attributes: Any = None, **constants: Any) -> Case:
+def moved(
+    op: str, x: tuple[int, ...] = X4, opset: int = 18, /, outputs: str = "y", attributes: Any = None, **constants: Any
+) -> Case:
     return Case(op, Kind.RESHAPE, {"x": x}, constants, attributes or {}, opset=opset, outputs=outputs)
 
 
@@ -64,8 +66,14 @@ def attention(q: tuple[int, ...], k: tuple[int, ...], v: tuple[int, ...], **attr
 def recurrent(op: str, gates: int, outputs: str, directions: int = 1, **attributes: Any) -> Case:
     shapes = {"w": (directions, gates * 5, 6), "r": (directions, gates * 5, 5), "b": (directions, 2 * gates * 5)}
     direction = {"direction": "bidirectional"} if directions == 2 else {}
-    return Case(op, Kind.RESHAPE, {"x": (7, 2, 6)}, {k: weights(*s) for k, s in shapes.items()},
-                {"hidden_size": 5, **direction, **attributes}, outputs=outputs)
+    return Case(
+        op,
+        Kind.RESHAPE,
+        {"x": (7, 2, 6)},
+        {k: weights(*s) for k, s in shapes.items()},
+        {"hidden_size": 5, **direction, **attributes},
+        outputs=outputs,
+    )
 
 
 CASES = {
@@ -112,19 +120,40 @@ CASES = {
     "mul-by-larger-constant": Case("Mul", Kind.ELEMENTWISE, {"x": (1, 5)}, {"c": weights(3, 5)}),
     "div-by-scalar": Case("Div", Kind.ELEMENTWISE, constants={"c": np.float32(2.5)}),
     **{op: unary(op, Kind.ELEMENTWISE) for op in ("Sqrt", "Exp", "Erf", "Neg", "Abs", "Log", "Reciprocal", "Floor")},
-    **{op: unary(op, Kind.ACTIVATION) for op in (
-        "Relu", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Gelu", "Elu", "Selu", "Softplus", "Clip",
-        "Softsign", "Celu", "Mish",
-    )},
+    **{
+        op: unary(op, Kind.ACTIVATION)
+        for op in (
+            "Relu",
+            "LeakyRelu",
+            "Sigmoid",
+            "HardSigmoid",
+            "HardSwish",
+            "Tanh",
+            "Gelu",
+            "Elu",
+            "Selu",
+            "Softplus",
+            "Clip",
+            "Softsign",
+            "Celu",
+            "Mish",
+        )
+    },
     "prelu": Case("PRelu", Kind.ACTIVATION, constants={"s": weights(6, 1, 1)}),
     "softmax": unary("Softmax", Kind.SOFTMAX, axis=1),
     "log-softmax": unary("LogSoftmax", Kind.SOFTMAX),
-    "batch-norm": Case("BatchNormalization", Kind.NORMALISATION,
-                       constants={name: np.abs(weights(6)) + 1 for name in "sbmv"}),
+    "batch-norm": Case(
+        "BatchNormalization", Kind.NORMALISATION, constants={name: np.abs(weights(6)) + 1 for name in "sbmv"}
+    ),
     "instance-norm": Case("InstanceNormalization", Kind.NORMALISATION, constants={name: weights(6) for name in "sb"}),
     "layer-norm": Case("LayerNormalization", Kind.NORMALISATION, constants={name: weights(13) for name in "sb"}),
-    "group-norm": Case("GroupNormalization", Kind.NORMALISATION, constants={name: weights(6) for name in "sb"},
-                       attributes={"num_groups": 3}, opset=21),
+    "group-norm": Case(
+        "GroupNormalization",
+        Kind.NORMALISATION,
+        constants={name: weights(6) for name in "sb"},
+        attributes={"num_groups": 3},
+        opset=21,
+    ),
     "lrn": unary("LRN", Kind.NORMALISATION, size=5),
     "concat": Case("Concat", Kind.CONCATENATION, {"a": (2, 3, 5), "b": (2, 4, 5)}, attributes={"axis": -2}),
     "concat-class-token": Case("Concat", Kind.RESHAPE, {"x": (2, 3, 5)}, {"c": weights(2, 1, 5)}, {"axis": 1}, "c x"),
@@ -146,9 +175,13 @@ CASES = {
     "space-to-depth": moved("SpaceToDepth", (2, 3, 4, 6), attributes={"blocksize": 2}),
     "resize": Case("Resize", Kind.RESHAPE, constants={"s": np.array([1, 1, 2, 3], np.float32)}, operands="x - s"),
     "upsample": moved("Upsample", X4, 9, s=np.array([1, 1, 2, 3], np.float32)),
-    "embedding": Case("Gather", Kind.RESHAPE, {"i": (2, 7)}, {"t": weights(31, 5)}, operands="t i", types={"i": TensorProto.INT64}),
+    "embedding": Case(
+        "Gather", Kind.RESHAPE, {"i": (2, 7)}, {"t": weights(31, 5)}, operands="t i", types={"i": TensorProto.INT64}
+    ),
     "einsum": Case("Einsum", Kind.MATMUL, {"a": (2, 3, 5, 7), "b": (2, 11, 5, 7)}, {}, {"equation": "bqhd,bkhd->bhqk"}),
-    "einsum-constant": Case("Einsum", Kind.MATMUL, {"x": (2, 3, 5)}, {"w": weights(5, 7, 11)}, {"equation": "abc,chd->ahbd"}),
+    "einsum-constant": Case(
+        "Einsum", Kind.MATMUL, {"x": (2, 3, 5)}, {"w": weights(5, 7, 11)}, {"equation": "abc,chd->ahbd"}
+    ),
     "attention": attention((2, 3, 5, 7), (2, 3, 11, 7), (2, 3, 11, 13)),
     "attention-shared-heads": attention((2, 6, 5, 7), (2, 3, 11, 7), (2, 3, 11, 13)),
     "attention-flat": attention((2, 5, 42), (2, 11, 21), (2, 11, 39), q_num_heads=6, kv_num_heads=3),
@@ -164,14 +197,18 @@ CASES = {
 def _model(case: Case) -> Any:
     operands = case.operands or " ".join([*case.inputs, *case.constants])
     outputs = [name for name in case.outputs.split() if name != "-"]
-    made = node(case.op, operands, case.outputs.replace("-", "unused") if outputs == [] else case.outputs, "n", **case.attributes)
-    for index, name in enumerate(made.output):
-        made.output[index] = "" if name == "-" else name
+    made = node(case.op, operands, case.outputs, "n", **case.attributes)
     # an identity behind each result shows which layer computes it
     shown = [helper.make_node("Identity", [name], [f"{name}.out"], f"show.{name}") for name in outputs]
     types = {**case.types, **{f"{name}.out": case.types.get(name, TensorProto.FLOAT) for name in outputs}}
-    return model([made, *shown], case.inputs, dict.fromkeys((f"{name}.out" for name in outputs)), constants=case.constants,
-                 opset=case.opset, elem=types)
+    return model(
+        [made, *shown],
+        case.inputs,
+        dict.fromkeys(f"{name}.out" for name in outputs),
+        constants=case.constants,
+        opset=case.opset,
+        elem=types,
+    )
 
 
 def _arrays(case: Case) -> dict[str, np.ndarray]:
@@ -184,9 +221,16 @@ def test_operator_gives_the_shape_that_onnxruntime_computes(case: Case, tmp_path
     onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is the oracle of shapes")
     proto = _model(case)
     session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
-    expected = {output.name: value.shape for output, value in zip(session.get_outputs(), session.run(None, _arrays(case)), strict=True)}
+    expected = {
+        output.name: value.shape
+        for output, value in zip(session.get_outputs(), session.run(None, _arrays(case)), strict=True)
+    }
     net = network(proto, tmp_path)
-    shown = {layer.name.removeprefix("show.") + ".out": layer.output_shape for layer in net.layers if layer.name.startswith("show.")}
+    shown = {
+        layer.name.removeprefix("show.") + ".out": layer.output_shape
+        for layer in net.layers
+        if layer.name.startswith("show.")
+    }
     assert shown == expected
     assert net.unsupported == {}
     kinds = [layer.kind for layer in net.layers if not layer.name.startswith("show.")]

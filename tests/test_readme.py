@@ -19,12 +19,19 @@ def block(marker: str) -> str:
     return match[1]
 
 
+def run(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+    """Run a command line in this process; it ends with exit code 0."""
+    monkeypatch.setattr("sys.argv", command)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code in {None, 0}
+
+
 def test_readme_shows_what_its_first_command_prints(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = block("ci: run").splitlines()[-1].split()
-    monkeypatch.setattr("sys.argv", command[: command.index("--out")])
-    main()
+    run(monkeypatch, command[: command.index("--out")])
     printed = "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines())
     assert block("output: run").strip() == printed.strip()
 
@@ -36,8 +43,7 @@ def test_the_network_file_shown_in_the_readme_runs(
     assert code is not None
     (tmp_path / "mynet.py").write_text(code[1], encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.argv", ["hwsim", "run", "./mynet.py:width=7", "--csv"])
-    main()
+    run(monkeypatch, ["hwsim", "run", "./mynet.py:width=7", "--csv"])
     # conv: 32 x 32 positions x 7 channels x 3 x 3 x 3 products; classifier: 7 x 32 x 32 by 10
     rows = capsys.readouterr().out.splitlines()
     column = rows[0].split(",").index("macs")

@@ -68,9 +68,8 @@ def sram_entries(component: str, capacity_bits: int, node_nm: float) -> tuple[En
     caches = [(float(row["capacity_bytes"]), float(row["energy_pj"])) for row in rows]
     energy_pj = log_interpolate(max(1, capacity_bits // BITS_PER_BYTE), caches)
     first = _source(rows[0])
-    source = Source(
-        first.work, first.year, f"{first.locator.split(',')[0]}, log-log over capacity through 8 KB, 32 KB and 1 MB"
-    )
+    figure = first.locator.partition("), ")[0]
+    source = Source(first.work, first.year, f"{figure}), log-log over capacity through 8 KB, 32 KB and 1 MB")
     bits, from_nm = int(rows[0]["bits"]), float(rows[0]["node_nm"])
     return tuple(_entry(component, action, energy_pj, bits, from_nm, node_nm, source) for action in ("read", "write"))
 

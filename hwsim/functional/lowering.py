@@ -13,6 +13,9 @@ from hwsim.ir.layer import Kind, Layer
 
 Array = NDArray[Any]
 
+BLOCK_ELEMENTS = 2**22
+"""Elements of an operand that are widened at once."""
+
 
 def random_operands(layer: Layer, fmt: NumberFormat, seed: int) -> tuple[Array, Array]:
     """Return seeded input and weights of one step of `layer` in the format's carrier.
@@ -45,14 +48,26 @@ def input_matrix(layer: Layer, x: Array, group: int) -> Array:
 
 
 def weight_matrix(layer: Layer, weights: Array, group: int) -> Array:
-    """Return the weights of `group`, of shape (K, C, R, S), as (reduction, K)."""
-    return np.ascontiguousarray(weights[group].reshape(layer.K, layer.reduction).T)
+    """Return the weights of `group`, of shape (K, C, R, S), as a view of (reduction, K)."""
+    matrix: Array = weights[group].reshape(layer.K, layer.reduction).T
+    return matrix
 
 
 def product(a: Array, b: Array, fmt: NumberFormat) -> Array:
-    """Return a @ b summed as the format's accumulator does: exactly modulo 2^bits, or in float32."""
-    result: Array = np.matmul(a.astype(fmt.accumulator), b.astype(fmt.accumulator))
-    return result
+    """Return a @ b summed as the format's accumulator does: exactly modulo 2^bits, or in float32.
+
+    Integers of up to 16 bits are multiplied in float64, whose 53 bits hold every sum of up to 2^22 such products
+    exactly; both operands go in blocks, so that the wide copies stay small.
+    """
+    wide: Any = np.float64 if fmt.kind == "int" else np.float32
+    out = np.empty((a.shape[0], b.shape[1]), fmt.accumulator)
+    step = max(1, BLOCK_ELEMENTS // a.shape[1])
+    for cols in (slice(at, at + step) for at in range(0, b.shape[1], step)):
+        right = b[:, cols].astype(wide)
+        for rows in (slice(at, at + step) for at in range(0, a.shape[0], step)):
+            sums = a[rows].astype(wide) @ right
+            out[rows, cols] = sums.astype(np.int64) if fmt.kind == "int" else sums
+    return out
 
 
 def _random(generator: np.random.Generator, shape: tuple[int, ...], fmt: NumberFormat) -> Array:

@@ -49,6 +49,7 @@ class NetworkBuilder:
 
     def carry(self, state: str, value: str) -> None:
         """Say that `state` in the next step is `value` of this one."""
+        self.shape_of(state)
         self._carried[state] = value
 
     def conv(  # the operator's own parameters, named as in the frameworks
@@ -67,8 +68,9 @@ class NetworkBuilder:
     ) -> str:
         """Add a 2-D convolution of an image (N, C, H, W); `padding="same"` gives ceil(H / stride) rows."""
         batch, depth, *extent = self._image(name, x)
-        (taps_r, taps_s), steps = shapes.pair(kernel, "kernel"), shapes.pair(stride, "stride")
-        spread, size = shapes.pair(dilation, "dilation"), (extent[0], extent[1])
+        taps_r, taps_s = shapes.pair(kernel, f"kernel of layer '{name}'")
+        steps = shapes.pair(stride, f"stride of layer '{name}'")
+        spread, size = shapes.pair(dilation, f"dilation of layer '{name}'"), (extent[0], extent[1])
         if groups < 1 or depth % groups or channels % groups:
             raise InputError(
                 f"layer '{name}': {depth} input and {channels} output channels do not divide into {groups} groups"
@@ -100,7 +102,7 @@ class NetworkBuilder:
         self, name: str, x: str, features: int, *, bias: bool = True, steps: int = 1, weights: tuple[str, ...] = ()
     ) -> str:
         """Add a fully connected layer over the last dimension of (..., C), giving (..., features)."""
-        *lead, depth = self.shape_of(x)
+        *lead, depth = self._dimensions(name, x)
         return self._add(
             Kind.MATMUL,
             name,
@@ -145,8 +147,9 @@ class NetworkBuilder:
     ) -> str:
         """Add "max" or "average" pooling of an image; the stride defaults to the kernel."""
         batch, depth, *extent = self._image(name, x)
-        taps, spread, size = shapes.pair(kernel, "kernel"), shapes.pair(dilation, "dilation"), (extent[0], extent[1])
-        steps = taps if stride is None else shapes.pair(stride, "stride")
+        taps, size = shapes.pair(kernel, f"kernel of layer '{name}'"), (extent[0], extent[1])
+        steps = taps if stride is None else shapes.pair(stride, f"stride of layer '{name}'")
+        spread = shapes.pair(dilation, f"dilation of layer '{name}'")
         pad = self._padding(name, padding, size, taps, steps, spread)
         rows, cols = shapes.window_outputs(name, size, taps, steps, spread, pad, ceil_mode)
         return self._add(
@@ -180,7 +183,7 @@ class NetworkBuilder:
 
         Learned by default: a scale and a shift per channel, or per feature for "layer"; none for "local_response".
         """
-        shape = self.shape_of(x)
+        shape = self._dimensions(name, x)
         learned = {"local_response": 0, "layer": 2 * shape[-1]}.get(function, 2 * shape[1 if len(shape) > 1 else 0])
         return self._add(
             Kind.NORMALISATION,
@@ -212,7 +215,7 @@ class NetworkBuilder:
 
     def flatten(self, name: str, x: str) -> str:
         """Flatten (N, ...) to (N, features)."""
-        return self.reshape(name, x, (self.shape_of(x)[0], -1))
+        return self.reshape(name, x, (self._dimensions(name, x)[0], -1))
 
     def layout(self, name: str, x: str, shape: Sequence[int], function: str, *, steps: int = 1) -> str:
         """Add a change of layout (transpose, slice, ...) whose output shape the caller knows."""
@@ -244,7 +247,14 @@ class NetworkBuilder:
             return shapes.padding(padding, f"padding of layer '{name}'")
         if padding != "same":
             raise InputError(f"layer '{name}': padding '{padding}' is neither numbers nor 'same'")
+        shapes.require_window(name, kernel, stride, dilation)
         return shapes.same_padding(extent, kernel, stride, dilation)
+
+    def _dimensions(self, name: str, x: str) -> Shape:
+        shape = self.shape_of(x)
+        if not shape:
+            raise InputError(f"layer '{name}' needs at least one dimension, but '{x}' is a scalar")
+        return shape
 
     def _image(self, name: str, x: str) -> Shape:
         shape = self.shape_of(x)

@@ -6,7 +6,8 @@ them. Shapes are inferred here and compared with what ONNX infers and with what 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -37,6 +38,13 @@ def onnx_network(path: Path, *, batch: int = 1) -> Network:
     if batch < 1:
         raise InputError(f"batch {batch} must be at least 1")
     model, external = read_model(path)
+    try:
+        return _network(path, model, external, batch)
+    except InputError as error:
+        raise InputError(f"ONNX file '{path}': {error}") from None
+
+
+def _network(path: Path, model: onnx.ModelProto, external: frozenset[str], batch: int) -> Network:
     g = Lowering(NetworkBuilder(path.stem))
     declared = _declare(g, model, external, batch)
     opsets = {plain_domain(entry.domain): entry.version for entry in model.opset_import}
@@ -51,8 +59,8 @@ def onnx_network(path: Path, *, batch: int = 1) -> Network:
 
 
 def _source(path: Path, model: onnx.ModelProto, opsets: Mapping[str, int]) -> str:
-    producer = model.producer_name if isinstance(model.producer_name, str) else ""
-    made_by = f" made by {producer}" if producer else ""
+    producer = model.producer_name
+    made_by = f" made by {producer}" if isinstance(producer, str) and producer and producer.isprintable() else ""
     return f"ONNX file {path.name}{made_by}, operator set {opsets.get('', 0)}"
 
 
@@ -122,13 +130,19 @@ def _check_batch(g: Lowering, given: Mapping[str, Value], symbols: frozenset[str
 def _layer_names(graph: onnx.GraphProto, g: Lowering) -> list[str]:
     """Return a name for the layer of each node, unique also with a dot and the name of a part behind it."""
     wanted = [node.name or f"{node.op_type}_{next((o for o in node.output if o), '')}" for node in graph.node]
-    stems = {name[:index] for name in chain(wanted, g.layers) for index, letter in enumerate(name) if letter == "."}
-    taken, names = set(g.layers) | stems, []
+    ordered = sorted({*wanted, *g.layers})
+    taken, counts, names = set(g.layers), dict.fromkeys(wanted, 1), []
     for name in wanted:
-        unique, count = name, 1
-        while unique in taken:
-            count += 1
-            unique = f"{name}#{count}"
+        unique = name
+        while unique in taken or _begins_another(f"{unique}.", ordered):
+            counts[name] += 1
+            unique = f"{name}#{counts[name]}"
         taken.add(unique)
         names.append(unique)
     return names
+
+
+def _begins_another(stem: str, ordered: Sequence[str]) -> bool:
+    """Return whether any of the sorted names begins with `stem`."""
+    index = bisect_left(ordered, stem)
+    return index < len(ordered) and ordered[index].startswith(stem)

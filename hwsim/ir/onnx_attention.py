@@ -28,6 +28,8 @@ class Contraction:
 
 def einsum(g: Lowering, node: Node) -> str:
     """Einsum of two operands without ellipsis or repeated letters: a matrix product between changes of layout."""
+    if len(node.inputs) != 2 or not all(node.inputs):
+        raise NotSimulatedError
     parts = _contraction(node.text("equation", ""))
     given = [g.constants[name].shape if name in g.constants else g.net.shape_of(g.layers[name]) for name in node.inputs]
     sizes = _sizes(node, parts, given)
@@ -86,17 +88,17 @@ def _linear(g: Lowering, node: Node, parts: Contraction, sizes: dict[str, int]) 
         raise NotSimulatedError
     a = _arranged(g, node, x, "left", parts.operands[0], ("", parts.rows, parts.summed), sizes)
     order = [parts.operands[1].index(letter) for letter in parts.cols + parts.summed]
-    features = prod(_extent(parts.cols, sizes))
-    array = None if matrix.array is None else matrix.array.transpose(order).reshape(features, -1)
+    features, depth = prod(_extent(parts.cols, sizes)), prod(_extent(parts.summed, sizes))
+    array = None if matrix.array is None else matrix.array.transpose(order).reshape(features, depth)
     name = g.keep(f"{node.inputs[1]}.T", array)
     return g.learn(g.net.linear(node.name, a, features, bias=False, weights=(name,)), [matrix])
 
 
 def attention(g: Lowering, node: Node) -> str:
-    """Attention: scores Q K', a mask, softmax, and the product with V; keys and values of earlier steps are not simulated.
+    """Attention: scores Q K', a mask, softmax, and the product with V; past keys and values are not simulated.
 
-    Q, K and V are (N, heads, steps, features) or (N, steps, heads x features); several heads of Q may share one of K and V.
-    The scale, a causal mask and a cap on the scores are not counted as work.
+    Q, K and V are (N, heads, steps, features) or (N, steps, heads x features); heads of Q may share one of K and
+    V. The scale, a causal mask and a cap on the scores are not counted as work.
     """
     if any(node.has(index) for index in range(PAST, len(node.inputs))) or any(node.outputs[1:]):
         raise NotSimulatedError

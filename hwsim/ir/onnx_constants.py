@@ -75,6 +75,7 @@ FOLDED = REARRANGING | frozenset(
         "Sqrt",
         "Sub",
         "Tile",
+        "Trilu",
         "Where",
     }
 )
@@ -115,8 +116,10 @@ class Constant:
 
     @property
     def is_learned(self) -> bool:
-        """Whether it looks learned where any operator reads it: floating point and more than one number."""
-        return self.elem in FLOATING and self.size > 1
+        """Whether it looks learned: floating point, more than one number, and no infinity, which masks have."""
+        if self.elem not in FLOATING or self.size < 2:
+            return False
+        return self.array is None or bool(np.isfinite(self.array.astype(np.float32)).all())
 
 
 def from_tensor(tensor: Any) -> Constant:

@@ -7,7 +7,7 @@ from functools import partial
 from hwsim.errors import InputError
 from hwsim.ir import shapes
 from hwsim.ir.onnx_lowering import Lowering, Node, NotSimulatedError
-from hwsim.ir.onnx_operators import Operator
+from hwsim.ir.onnx_operators import Operator, learned_constants
 
 
 def moved(g: Lowering, node: Node, function: str) -> str:
@@ -61,8 +61,7 @@ def concat(g: Lowering, node: Node) -> str:
         return g.net.concatenation(node.name, *given, axis=axis)
     joined = given[0] if len(given) == 1 else g.net.concatenation(node.sub("given"), *given, axis=axis)
     y = g.net.layout(node.name, joined, shape, "concatenation")
-    learned = [(g.keep(name, constant.array), constant) for name, constant in constants if constant.is_learned]
-    return g.learn(y, [constant for _, constant in learned], [name for name, _ in learned])
+    return learned_constants(g, y, constants)
 
 
 def gather(g: Lowering, node: Node) -> str:

@@ -67,7 +67,7 @@ class Lowering:
 
     `layers` maps ONNX values to layers, `values` to their types, `constants` to what is known without running.
     `changes` holds the fields in which a layer differs from what the builder made of it, `tensors` the weights that
-    layers name, `counted` the matrices among them.
+    layers name, `counted` the matrices among them, `computed_bytes` the size of what was computed from constants.
     """
 
     net: NetworkBuilder
@@ -78,6 +78,7 @@ class Lowering:
     tensors: dict[str, NDArray[Any]] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
     counted: set[str] = field(default_factory=set)
+    computed_bytes: int = 0
 
     def note(self, sentence: str) -> None:
         """Add a note once."""

@@ -47,7 +47,7 @@ def read_model(path: Path) -> tuple[onnx.ModelProto, frozenset[str]]:
 
 
 def _check(path: Path, model: onnx.ModelProto) -> None:
-    """Raise `InputError` where ONNX's checker finds a fault; it insists on shapes of outputs, which runtimes do not need."""
+    """Raise `InputError` where ONNX's checker finds a fault; an output without a shape, which it minds, is none."""
     shapeless = [output.type.tensor_type for output in model.graph.output if _lacks_shape(output.type)]
     for tensor in shapeless:
         tensor.shape.SetInParent()

@@ -14,16 +14,22 @@ import onnx.numpy_helper
 from hwsim.errors import InputError
 from hwsim.ir.onnx_attention import ATTENTION
 from hwsim.ir.onnx_constants import FOLDED, REARRANGING, SMALL, Constant, fold, from_array, from_tensor
+from hwsim.ir.onnx_guards import check_node
 from hwsim.ir.onnx_layout import LAYOUT
 from hwsim.ir.onnx_lowering import Lowering, Node, NotSimulatedError
 from hwsim.ir.onnx_model import one_line
-from hwsim.ir.onnx_operators import OPERATORS, Operator
+from hwsim.ir.onnx_operators import OPERATORS, Operator, learned_constants
 from hwsim.ir.onnx_products import PRODUCTS
 from hwsim.ir.onnx_recurrent import RECURRENT
 from hwsim.ir.onnx_values import FAULTS, Value, agreed, inferred
 
 LOWERED: dict[str, Operator] = {**OPERATORS, **LAYOUT, **PRODUCTS, **ATTENTION, **RECURRENT}
 """What each operator of ONNX's own domain becomes; operators of other domains and of subgraphs are not simulated."""
+
+MAX_COMPUTED_BYTES = 2**33
+"""Most memory for values computed from constants: a chain of casts could ask for any amount."""
+
+LARGEST_ELEMENT_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,8 @@ def lower_node(g: Lowering, file: OnnxFile, proto: Any, name: str) -> None:
     domain = plain_domain(proto.domain)
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
     node = Node(name, proto.op_type, tuple(proto.input), tuple(proto.output), attributes, file.opsets.get(domain, 1))
-    _check_results(node)
+    if domain == "":
+        check_node(node, g.values)
     found, fault = _inferred(g, file, proto, domain)
     for output in node.outputs:
         _remember(g, file, output, found)
@@ -66,14 +73,6 @@ def lower_node(g: Lowering, file: OnnxFile, proto: Any, name: str) -> None:
         _name_further_results(g, file, node)
     for output in filter(None, node.outputs):
         _compare(g, file, output, found)
-
-
-def _check_results(node: Node) -> None:
-    """Raise `InputError` for a Split into another number of results than it says: ONNX's inference ends the process."""
-    if node.op == "Split" and node.number("num_outputs", len(node.outputs)) != len(node.outputs):
-        raise InputError(
-            f"layer '{node.name}' splits into {node.number('num_outputs', 0)} and has {len(node.outputs)} results"
-        )
 
 
 def _inferred(g: Lowering, file: OnnxFile, proto: Any, domain: str) -> tuple[dict[str, Value], str]:
@@ -113,7 +112,10 @@ def _make_constants(g: Lowering, file: OnnxFile, proto: Any, node: Node, fault: 
         g.constants[node.outputs[0]] = _constant(node)
         return
     operands = [g.constants.get(name) for name in node.inputs]
-    arrays = _shape_array(g, node) or fold(proto, file.opsets, operands, g.values[node.outputs[0]].elements)
+    elements = g.values[node.outputs[0]].elements
+    has_room = g.computed_bytes + LARGEST_ELEMENT_BYTES * (elements or 0) <= MAX_COMPUTED_BYTES
+    arrays = _shape_array(g, node) or (fold(proto, file.opsets, operands, elements) if has_room else [])
+    g.computed_bytes += sum(array.nbytes for array in arrays)
     first = operands[0]
     for index, output in enumerate(node.outputs):
         if index < len(arrays):
@@ -166,6 +168,7 @@ def _unsupported(g: Lowering, node: Node, operator: str) -> None:
     index = next((index for index, output in enumerate(node.outputs) if output), None)
     shape = () if index is None else g.shape(node, index)
     layer = g.net.unsupported(node.name, g.activations(node), shape, operator)
+    learned_constants(g, layer, [(name, g.constants[name]) for name in node.inputs if name in g.constants])
     if index is not None:
         g.layers[node.outputs[index]] = layer
 

@@ -28,7 +28,7 @@ def elementwise(g: Lowering, node: Node) -> str:
     else:
         operands = _expanded(g, node, operands, [constant for _, constant in constants])
     y = g.net.elementwise(node.name, *operands, function=ELEMENTWISE.get(node.op, node.op.lower()))
-    return _learned(g, y, constants)
+    return learned_constants(g, y, constants)
 
 
 def _aligned(g: Lowering, node: Node, operand: str, first: str) -> str:
@@ -48,7 +48,8 @@ def _expanded(g: Lowering, node: Node, operands: list[str], constants: list[Cons
     return [g.net.layout(node.sub("expanded"), operands[0], whole, "expand"), *operands[1:]]
 
 
-def _learned(g: Lowering, layer: str, constants: list[tuple[str, Constant]]) -> str:
+def learned_constants(g: Lowering, layer: str, constants: list[tuple[str, Constant]]) -> str:
+    """Return `layer`, with those of its constant operands that look learned as its parameters."""
     learned = [(g.keep(name, constant.array), constant) for name, constant in constants if constant.is_learned]
     return g.learn(layer, [constant for _, constant in learned], [name for name, _ in learned])
 
@@ -178,6 +179,7 @@ ELEMENTWISE_OPERATORS = (
     "Cos",
     "Cosh",
     "DequantizeLinear",
+    "DynamicQuantizeLinear",
     "Div",
     "Equal",
     "Erf",

@@ -8,6 +8,7 @@ has no bias; an Add of a constant behind it stays a layer of its own and counts 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from hwsim.errors import InputError
 from hwsim.ir import shapes
@@ -215,11 +216,12 @@ def _matmul(g: Lowering, node: Node, first: int, second: int) -> str:
 
 
 def _matmul_by_constant(g: Lowering, node: Node, x: str, name: str, matrix: Constant) -> str:
-    if not g.net.shape_of(x) or not matrix.shape:
+    if not g.net.shape_of(x) or not matrix.shape or not matrix.size:
         raise InputError(f"layer '{node.name}': no matrix product of shapes {g.net.shape_of(x)} and {matrix.shape}")
     if len(matrix.shape) == 1:
-        column = Constant((*matrix.shape, 1), matrix.elem, matrix.origin, None)
-        y = _linear(g, node, node.name, x, column, False, False, [g.keep(name, matrix.array)])
+        array = None if matrix.array is None else matrix.array.reshape(-1, 1)
+        column = Constant((*matrix.shape, 1), matrix.elem, matrix.origin, array)
+        y = _linear(g, node, node.name, x, column, False, False, [_kept_matrix(g, name, column, False)])
         return g.relayout(node.sub("vector"), g.learn(y, [matrix]), g.net.shape_of(y)[:-1])
     if len(matrix.shape) > 2:
         return _batched_by_constant(g, node, x, name, matrix)
@@ -235,12 +237,10 @@ def _batched_by_constant(g: Lowering, node: Node, x: str, name: str, matrices: C
     depth, features = matrices.shape[-2:]
     if shape[-1] != depth or len(shape) < 2 + len(lead) or shape[len(shape) - 2 - len(lead) : -2] != lead:
         raise NotSimulatedError
-    groups = matrices.size // (depth * features)
-    y = g.net.linear(node.name, x, features, bias=False, weights=(g.keep(name, matrices.array),))
-    positions = 1
-    for size in shape[:-1]:
-        positions *= size
-    return g.learn(y, [matrices], N=positions // groups, G=groups)
+    groups = prod(lead)
+    array = None if matrices.array is None else matrices.array.swapaxes(-1, -2).reshape(*lead, features, depth)
+    y = g.net.linear(node.name, x, features, bias=False, weights=(g.keep(f"{name}.T", array),))
+    return g.learn(y, [matrices], N=prod(shape[:-1]) // groups, G=groups)
 
 
 def _constant_by_matmul(g: Lowering, node: Node, name: str, matrix: Constant, x: str) -> str:

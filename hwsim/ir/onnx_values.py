@@ -116,7 +116,8 @@ def inferred(
         schema = onnx.defs.get_schema(node.op_type, opsets[domain], domain)
     except (KeyError, onnx.defs.SchemaError):
         return {}
-    types = {name: _type(known[name]) for name in node.input if name in known}
+    # onnx 1.16 looks up the type of an absent operand too
+    types = {name: _type(known[name]) if name else onnx.TypeProto() for name in node.input if not name or name in known}
     imports = [onnx.helper.make_opsetid(domain, version) for domain, version in opsets.items()]
     outputs = onnx.shape_inference.infer_node_outputs(
         schema,

@@ -33,6 +33,13 @@ def padding(value: int | Sequence[int], what: str) -> Padding:
     raise InputError(f"{what} needs one, two or four numbers, not {len(sides)}")
 
 
+def require_window(name: str, kernel: Pair, stride: Pair, dilation: Pair) -> None:
+    """Raise `InputError` unless all sizes of a sliding window are at least 1."""
+    for what, values in (("kernel", kernel), ("stride", stride), ("dilation", dilation)):
+        if min(values) < 1:
+            raise InputError(f"layer '{name}': {what} {values[0]}x{values[1]} must be at least 1")
+
+
 def same_padding(extent: Pair, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
     """Return the padding that gives ceil(extent / stride) outputs, an odd one at the end (TensorFlow's SAME)."""
     needed = [
@@ -53,9 +60,7 @@ def window_outputs(  # one operand per argument: they are the symbols of the for
     Raises `InputError` for sizes below 1, negative padding, and a filter larger than its padded input (by `stride` or
     more with `ceil_mode`).
     """
-    for what, values in (("kernel", kernel), ("stride", stride), ("dilation", dilation)):
-        if min(values) < 1:
-            raise InputError(f"layer '{name}': {what} {values[0]}x{values[1]} must be at least 1")
+    require_window(name, kernel, stride, dilation)
     if min(pad) < 0:
         raise InputError(f"layer '{name}': padding {pad} must not be negative")
     outputs = []

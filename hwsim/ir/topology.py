@@ -45,10 +45,15 @@ PADDED = "convolutions whose filter is smaller than their input and higher and w
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: its number in the file and its cells by column."""
+    """One line of the table: the file and the line's number in it, for errors, and its cells by column."""
 
+    path: Path
     number: int
     cells: Mapping[str, str]
+
+    def fault(self, what: str) -> InputError:
+        """Return the error that says where `what` stands."""
+        return InputError(f"SCALE-Sim topology '{self.path}', row {self.number}{what}")
 
     def size(self, column: str, default: int | None = None) -> int:
         """Return the size in `column`; raises `InputError` unless it is a whole number from 1 to 2**31 - 1."""
@@ -57,9 +62,7 @@ class Row:
             return default
         if text.isascii() and text.isdigit() and len(text) <= 10 and 1 <= int(text) <= MAX_SIZE:
             return int(text)
-        raise InputError(
-            f"row {self.number}, column '{column}': '{text[:40]}' is not a whole number from 1 to {MAX_SIZE}"
-        )
+        raise self.fault(f", column '{column}': '{text[:40]}' is not a whole number from 1 to {MAX_SIZE}")
 
     def weight_density(self) -> float:
         """Return N / M of the sparsity "N:M", the fraction of weights that are kept; 1 where none is given."""
@@ -70,7 +73,7 @@ class Row:
         numbers = all(part.isascii() and part.isdigit() and len(part) <= 10 for part in (kept, block))
         if separator and numbers and 1 <= int(kept) <= int(block):
             return int(kept) / int(block)
-        raise InputError(f"row {self.number}, column 'sparsity': '{text[:40]}' is not N:M with 1 <= N <= M")
+        raise self.fault(f", column 'sparsity': '{text[:40]}' is not N:M with 1 <= N <= M")
 
 
 def topology_network(path: Path, *, pad: bool = False) -> Network:
@@ -111,13 +114,10 @@ def _product(net: NetworkBuilder, name: str, row: Row) -> None:
 def _convolution(net: NetworkBuilder, name: str, row: Row, pad: bool) -> bool:
     """Add the layer of `row`; return whether its outputs had to be rounded up."""
     height, width, taps_r, taps_s, depth, filters = (row.size(column) for column in CONV_COLUMNS)
-    step = row.size("strides", 1)
+    step = row.size("strides") if "strides" in row.cells else None
     strides = (row.size("stride height", step), row.size("stride width", step))
     if taps_r > height or taps_s > width:
-        raise InputError(
-            f"row {row.number}: the filter {taps_r}x{taps_s} of layer '{name}' is larger than its input "
-            f"{height}x{width}"
-        )
+        raise row.fault(f": the filter {taps_r}x{taps_s} of layer '{name}' is larger than its input {height}x{width}")
     # SCALE-Sim splits a depthwise row into one layer per channel; the groups of one layer are the same work
     groups = depth if "DP" in name else 1
     same = pad and taps_r > 1 and taps_s > 1 and (taps_r, taps_s) != (height, width)
@@ -166,7 +166,7 @@ def _rows(path: Path) -> list[Row]:
         raise InputError(f"SCALE-Sim topology '{path}' has a header and no layers")
     if len(numbered) > MAX_ROWS:
         raise InputError(f"SCALE-Sim topology '{path}' has {len(numbered)} layers, more than the {MAX_ROWS} read")
-    return [Row(number, _cells(path, number, header, cells)) for number, cells in numbered]
+    return [Row(path, number, _cells(path, number, header, cells)) for number, cells in numbered]
 
 
 def _lines(path: Path) -> list[list[str]]:

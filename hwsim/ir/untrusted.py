@@ -17,7 +17,7 @@ def read_bounded(path: Path, what: str, limit_bytes: int) -> bytes:
         if not path.exists():
             raise UsageError(f"no {what} at '{path}'")
         if not path.is_file():
-            raise InputError(f"'{path}' is not a file but should be a {what}")
+            raise InputError(f"{what} '{path}' is not a file")
         with path.open("rb") as file:
             data = file.read(limit_bytes + 1)
     except OSError as error:

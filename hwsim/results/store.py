@@ -12,14 +12,25 @@ import json
 import platform
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwsim.errors import HardwareError, InputError, UsageError
+from hwsim.errors import HardwareError, InputError, UsageError, printable
 from hwsim.results.record import SCHEMA, NetworkResult, Row
 
 if TYPE_CHECKING:
     import pandas as pd
+
+TEXTS = ("network", "layer", "kind", "chip", "dataflow", "format")
+NUMBERS = (
+    "batch", "weight_density", "input_density", "macs", "fill_cycles", "compute_cycles", "stall_cycles", "drain_cycles",
+    "total_cycles", "seconds", "utilisation", "energy_pj",
+)  # fmt: skip
+"""Columns that every layer has."""
+
+UNITS = ("_cycles", "_bytes", "_pj")
+"""Endings of further columns that are numbers; a chip that lacks one leaves it empty."""
 
 LAYERS, RESULT, TRACE, MANIFEST, FIGURES = "layers.csv", "result.json", "trace.json", "manifest.json", "figures"
 
@@ -30,12 +41,16 @@ def json_text(results: Sequence[NetworkResult]) -> str:
 
     dicts = [result.as_dict() for result in results]
     whole: Any = dicts[0] if len(dicts) == 1 else {"schema": SCHEMA, "hwsim": __version__, "results": dicts}
-    return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(whole, indent=1) + "\n"
 
 
 def csv_text(results: Sequence[NetworkResult]) -> str:
-    """Return the layer rows of all results; a column that a chip does not have is empty in its rows."""
-    rows: list[Row] = [row for result in results for row in result.rows]
+    """Return the layer rows of all results, one line each; a column that a layer does not have is empty."""
+    rows = [
+        {key: printable(value) if isinstance(value, str) else value for key, value in row.items()}
+        for result in results
+        for row in result.rows
+    ]
     columns = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
@@ -112,13 +127,29 @@ def read_frame(folder: Path) -> pd.DataFrame:
             f"'{folder}' is no result folder: it has no {LAYERS}; make one with hwsim run ... --out {folder}"
         )
     try:
-        frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
-    except (ValueError, UnicodeDecodeError) as error:
+        frame = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:
         raise InputError(f"'{path}' is not a table of layers: {str(error).splitlines()[0]}") from error
-    missing = {"network", "layer", "chip", "total_cycles", "energy_pj"} - set(frame.columns)
+    missing = [name for name in (*TEXTS, *NUMBERS) if name not in frame]
     if missing:
-        raise InputError(f"'{path}' lacks the columns {', '.join(sorted(missing))}")
-    return frame
+        raise InputError(f"'{path}' lacks the columns {', '.join(missing)}")
+    if frame.empty:
+        raise InputError(f"'{path}' has a header and no layers")
+    for name in map(str, frame):
+        if name in NUMBERS or name.endswith(UNITS):
+            _check_numbers(path, frame[name])
+    return frame.fillna(dict.fromkeys(TEXTS, ""))
+
+
+def _check_numbers(path: Path, column: pd.Series[Any]) -> None:
+    """Raise `InputError` where a column of `NUMBERS` or `UNITS` has text, infinity, a number below 0 or a gap."""
+    import pandas as pd
+
+    numbers, optional = pd.to_numeric(column, errors="coerce"), column.name not in NUMBERS
+    wrong = column[~(numbers.between(0, sys.float_info.max) | (column.isna() & optional))]
+    if not wrong.empty:
+        row, value = wrong.index[0] + 2, wrong.iloc[0]
+        raise InputError(f"'{path}', line {row}: {column.name} is '{value}', not a number from 0 on")
 
 
 def draw(report: str, frame: pd.DataFrame, folder: Path) -> list[Path]:
@@ -140,8 +171,8 @@ def draw(report: str, frame: pd.DataFrame, folder: Path) -> list[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` as UTF-8, folders included."""
-    write_bytes(path, text.encode())
+    """Write `text` to `path` as UTF-8, folders included; bytes of a file's name that are no text are escaped."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -152,4 +183,6 @@ def write_bytes(path: Path, content: bytes) -> None:
         beside.write_bytes(content)
         beside.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
         raise HardwareError(f"cannot write '{path}': {error.strerror or error}") from error

@@ -63,14 +63,14 @@ def layer_table(result: NetworkResult) -> RenderableType:
         *result.notes,
         *([f"{hidden} layers that take no cycles are not shown; --json and --csv list them"] if hidden else []),
     ]
-    return Group(table, Text(summary(result)), *(Text(f"note: {note}", style="dim") for note in notes))
+    return Group(table, Text(summary(result)), *(Text(printable(f"note: {note}"), style="dim") for note in notes))
 
 
 def title(result: NetworkResult) -> str:
     """Return what ran on what."""
     chip = result.chip
     array = f"{chip.array.rows} x {chip.array.cols} PEs, {chip.clock_hz / 1e6:g} MHz"
-    return (
+    return printable(
         f"{result.network.name} on {chip.name} ({array}), {result.dataflow.replace('_', ' ')}, {result.fmt.name}, "
         f"batch {result.network.batch}" + (", stepped" if result.fidelity == "stepped" else "")
     )
@@ -80,8 +80,8 @@ def cells(layer: LayerResult) -> tuple[str, ...]:
     """Return one row of the table."""
     timing = layer.timing
     return (
-        layer.layer.name,
-        layer.layer.function or str(layer.layer.kind),
+        printable(layer.layer.name),
+        printable(layer.layer.function or str(layer.layer.kind)),
         "x".join(map(str, layer.layer.output_shape)),
         quantity(layer.layer.macs) if layer.layer.macs else "",
         f"{timing.total_cycles:,}",
@@ -130,9 +130,10 @@ def scale_sim_table(result: NetworkResult) -> RenderableType:
             ("total_cycles", "scale_sim_cycles"),
             *((f"sram_{what}", f"scale_sim_{what}") for what in SRAM_ACCESSES),
         )
-        table.add_row(row["layer"], *(f"{row[name]:,}" for pair in pairs for name in pair))
+        table.add_row(printable(row["layer"]), *(f"{row[name]:,}" for pair in pairs for name in pair))
         reasons += [
-            Text(f"{row['layer']}: {reason}", style="dim") for reason in row["scale_sim_differences"].split(" | ")
+            Text(printable(f"{row['layer']}: {reason}"), style="dim")
+            for reason in row["scale_sim_differences"].split(" | ")
         ]
     return Group(table, *reasons)
 
@@ -143,12 +144,12 @@ def source_table(results: Sequence[NetworkResult]) -> RenderableType:
     table.add_column("what", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("source", overflow="fold")
-    rows = {row["what"]: row for result in results for row in result.sources}
+    rows = {tuple(row.items()): row for result in results for row in result.sources}
     for row in sorted(rows.values(), key=lambda row: row["source"].startswith("assumed")):
         value = (
             f"{row['energy_pj']:.4g} pJ" + (f"/{row['bits']} b" if row["bits"] else "") if "energy_pj" in row else ""
         )
-        table.add_row(row["what"], value, row["source"])
+        table.add_row(printable(row["what"]), value, printable(row["source"]))
     return table
 
 
@@ -161,5 +162,5 @@ def print_result(result: NetworkResult) -> None:
 
 def console(stderr: bool = False) -> Console:
     """Return a console; piped output is 120 columns wide, and names from files are never read as markup."""
-    found = Console(stderr=stderr, markup=False, highlight=False)
-    return found if found.is_terminal else Console(stderr=stderr, markup=False, highlight=False, width=120)
+    found = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    return found if found.is_terminal else Console(stderr=stderr, markup=False, emoji=False, highlight=False, width=120)

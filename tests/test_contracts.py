@@ -1,0 +1,289 @@
+"""What every chip, dataflow and format must hold, run on all there are; a new one is found and tested by itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from math import prod
+
+import pytest
+from strategies import attention, conv, linear, network_of
+
+import hwsim
+from hwsim import LayerResult, NetworkResult, catalog
+from hwsim.arch import Accelerator, MemoryLevel
+from hwsim.engine.vector import UNCOMPUTED_KINDS, fused_producers
+from hwsim.ir import Kind, Layer, Network
+from hwsim.mapping import Mapping
+from hwsim.results.store import json_text
+
+Triple = tuple[str, str, str]
+
+TRIPLES = [
+    (chip, dataflow, fmt)
+    for chip in catalog.names("chip")
+    for dataflow in catalog.chip(chip).dataflows
+    for fmt in catalog.chip(chip).formats
+]
+"""Every chip with each of its dataflows and formats."""
+
+TINY = {
+    "tiny_products": network_of(linear(1, 1, 1), linear(7, 5, 3), attention(3, 7, 5, 11), linear(2, 13, 11, steps=5)),
+    "tiny_convolutions": network_of(
+        conv((2, 6, 11, 7), 4, 3, stride=2, padding=(1, 0, 2, 1), groups=2),
+        conv((1, 3, 13, 13), 5, (1, 3), dilation=(1, 2)),
+        conv((1, 5, 9, 9), 5, 1, stride=3),
+        conv((1, 7, 7, 7), 7, 3, padding=1, groups=7),
+    ),
+}
+NETWORKS = (*catalog.names("network"), "lstm:cell=gru,hidden=13,inputs=7,steps=5,batch=3", "mlp:hidden=13", *TINY)
+"""Every family with its defaults, and small ones with what those do not have."""
+
+OPENING_COLUMNS = (
+    "network",
+    "layer",
+    "kind",
+    "chip",
+    "dataflow",
+    "format",
+    "batch",
+    "weight_density",
+    "input_density",
+    "macs",
+    "fill_cycles",
+    "compute_cycles",
+    "stall_cycles",
+    "drain_cycles",
+    "total_cycles",
+    "seconds",
+    "utilisation",
+)
+TOTALS = ("macs", "total_cycles", "seconds", "energy_pj", "average_power_w", "inferences_per_s", "inferences_per_j")
+
+every_triple = pytest.mark.parametrize("triple", TRIPLES, ids="-".join)
+every_chip = pytest.mark.parametrize(
+    "chip", [catalog.chip(name) for name in catalog.names("chip")], ids=catalog.names("chip")
+)
+
+
+@cache
+def network(name: str) -> Network:
+    return TINY[name] if name in TINY else catalog.network(name)
+
+
+@cache
+def result(triple: Triple, name: str) -> NetworkResult:
+    chip, dataflow, fmt = triple
+    return hwsim.simulate(network(name), on=chip, dataflow=dataflow, format=fmt)
+
+
+def results(triple: Triple) -> Iterator[NetworkResult]:
+    return (result(triple, name) for name in NETWORKS)
+
+
+def results_and_layers(triple: Triple) -> Iterator[tuple[NetworkResult, LayerResult]]:
+    return ((one, layer) for one in results(triple) for layer in one.layers)
+
+
+@cache
+def rows_used(extent: int, outputs: int, taps: int, stride: int, dilation: int, before: int) -> int:
+    """Return how many of `extent` input rows lie under some window, by looking at every row of every window."""
+    read = {p * stride + r * dilation - before for p in range(outputs) for r in range(taps)}
+    return len(read & set(range(extent)))
+
+
+def compulsory_words(layer: Layer) -> int:
+    """Return the distinct words a layer must read and write off-chip once: used inputs, weights and outputs."""
+    inputs = sum(prod(shape) for shape in dict(zip(layer.inputs, layer.input_shapes, strict=True)).values())
+    weights = 0
+    if layer.kind in (Kind.CONV, Kind.POOL):
+        batch, depth, rows, cols = layer.input_shapes[0]
+        inputs = batch * depth
+        inputs *= rows_used(rows, layer.P, layer.R, layer.stride[0], layer.dilation[0], layer.padding[0])
+        inputs *= rows_used(cols, layer.Q, layer.S, layer.stride[1], layer.dilation[1], layer.padding[1])
+    if layer.kind is Kind.CONV or (layer.kind is Kind.MATMUL and len(layer.inputs) == 1):
+        weights = layer.G * layer.K * layer.C * layer.R * layer.S
+    return layer.steps * (inputs + prod(layer.output_shape)) + weights
+
+
+def computed_on_their_own(one: NetworkResult) -> Iterator[LayerResult]:
+    """Yield the layers whose operands cross the chip's edge: neither fused nor a change of layout."""
+    fused = fused_producers(one.network)
+    return (layer for layer in one.layers if layer.layer.kind not in UNCOMPUTED_KINDS and layer.layer.name not in fused)
+
+
+@every_triple
+def test_macs_are_conserved(triple: Triple) -> None:
+    for one in results(triple):
+        assert one.total["macs"] == one.network.macs
+        for layer in one.layers:
+            assert layer.counts.get(("mac", layer.fmt.name, "output"), 0) == layer.layer.macs
+
+
+@every_triple
+def test_cycles_are_at_least_those_of_the_peak_rate(triple: Triple) -> None:
+    for one, layer in results_and_layers(triple):
+        assert layer.timing.total_cycles * one.chip.peak_macs_per_cycle(one.fmt) >= layer.layer.macs
+        assert 0 <= layer.utilisation <= 1
+        assert min(layer.timing) >= 0
+        assert 0 <= one.total["utilisation"] <= 1
+
+
+@every_triple
+def test_cycles_and_traffic_are_at_least_those_of_the_compulsory_words(triple: Triple) -> None:
+    for one in results(triple):
+        rate, outer = one.chip.off_chip.read_bits_per_cycle, one.chip.off_chip.name
+        for layer in computed_on_their_own(one):
+            words = compulsory_words(layer.layer)
+            moved = sum(count for (component, _, _), count in layer.counts.items() if component == outer)
+            assert moved >= words, (one.network.name, layer.layer.name)
+            assert rate is None or layer.timing.total_cycles * rate >= words * one.fmt.bits, layer.layer.name
+
+
+@every_triple
+def test_energy_is_counts_times_table(triple: Triple) -> None:
+    for one, layer in results_and_layers(triple):
+        expected = dict.fromkeys(layer.energy_pj, 0.0)
+        for (component, action, operand), count in layer.counts.items():
+            (entry,) = (e for e in one.chip.energy.entries if (e.component, e.action) == (component, action))
+            wide = operand == "psum" or (operand == "output" and accumulates(one.chip, component))
+            word_bits = one.fmt.accumulator_bits if wide else one.fmt.bits
+            expected[component] += count * entry.energy_pj * (word_bits / entry.bits if entry.bits else 1)
+        assert layer.energy_pj == pytest.approx(expected)
+        assert layer.total_energy_pj == pytest.approx(sum(expected.values()))
+
+
+def accumulates(chip: Accelerator, component: str) -> bool:
+    return any(level.name == component and level.accumulates for level in chip.levels)
+
+
+@every_triple
+def test_totals_are_the_sums_of_the_layers(triple: Triple) -> None:
+    for one in results(triple):
+        cycles = sum(row["total_cycles"] for row in one.rows)
+        assert tuple(one.total)[: len(TOTALS)] == TOTALS
+        assert one.total["total_cycles"] == cycles
+        assert one.total["seconds"] == pytest.approx(cycles / one.chip.clock_hz)
+        assert one.total["energy_pj"] == pytest.approx(sum(row["energy_pj"] for row in one.rows))
+        assert one.total["inferences_per_s"] * one.total["seconds"] == pytest.approx(one.network.batch)
+        assert one.total["average_power_w"] * one.total["seconds"] == pytest.approx(one.total["energy_pj"] * 1e-12)
+
+
+@every_triple
+def test_row_keys_stand_in_the_documented_order(triple: Triple) -> None:
+    for one in results(triple):
+        outer, *inner = one.chip.off_chip.name, *(level.name for level in one.chip.levels[:-1])
+        bytes_moved = [f"{level}_{action}_bytes" for level in (outer, *inner) for action in ("read", "write")]
+        energies = [f"energy_{component}_pj" for component in one.chip.energy.components]
+        expected = [*OPENING_COLUMNS, *bytes_moved, *energies, "energy_pj"]
+        assert all(list(row)[: len(expected)] == expected for row in one.rows)
+
+
+@every_triple
+def test_density_1_equals_dense(triple: Triple) -> None:
+    chip, dataflow, fmt = triple
+    for name in NETWORKS:
+        dense = network(name).with_density(weight=1.0, activation=1.0)
+        assert hwsim.simulate(dense, on=chip, dataflow=dataflow, format=fmt).rows == result(triple, name).rows
+
+
+@every_triple
+def test_results_pickle_and_come_back_equal(triple: Triple) -> None:
+    for name in ("lstm:cell=gru,hidden=13,inputs=7,steps=5,batch=3", *TINY):
+        one = result(triple, name)
+        again = pickle.loads(pickle.dumps(one))
+        assert again == one
+        assert again.as_dict() == one.as_dict()
+
+
+PRINT_ALL = """
+import sys, json, hwsim
+from hwsim.results.store import json_text
+for chip, dataflow, fmt in json.loads(sys.argv[1]):
+    for name in json.loads(sys.argv[2]):
+        sys.stdout.write(json_text([hwsim.simulate(name, on=chip, dataflow=dataflow, format=fmt)]))
+"""
+
+
+def test_two_runs_are_byte_identical_whatever_the_order_of_sets() -> None:
+    some, triples = ["mlp", "lstm:hidden=13"], TRIPLES[::4]
+    environment = {**os.environ, "PYTHONHASHSEED": "4242"}
+    command = [sys.executable, "-c", PRINT_ALL, json.dumps(triples), json.dumps(some)]
+    other = subprocess.run(
+        command, env=environment, capture_output=True, check=True, text=True, encoding="utf-8"
+    ).stdout
+    here = "".join(
+        json_text([hwsim.simulate(name, on=chip, dataflow=dataflow, format=fmt)])
+        for chip, dataflow, fmt in triples
+        for name in some
+    )
+    assert here == other
+
+
+@every_chip
+def test_every_energy_and_every_parameter_has_a_source(chip: Accelerator) -> None:
+    for entry in chip.energy.entries:
+        assert entry.source.work.strip(), (entry.component, entry.action)
+        assert entry.source.locator.strip(), (entry.component, entry.action)
+        assert entry.source.is_assumed or entry.source.year, (entry.component, entry.action)
+        assert entry.energy_pj > 0
+    assert set(chip.parameters) <= set(chip.sources)
+    for name, source in chip.sources.items():
+        assert str(source).strip(), name
+        assert not source.is_assumed or source.locator.strip(), name
+
+
+@every_triple
+def test_every_energy_that_is_used_is_listed_with_its_source(triple: Triple) -> None:
+    for one in results(triple):
+        listed = {source["what"] for source in one.sources}
+        for layer in one.layers:
+            assert {f"energy of {component} {action}" for component, action, _ in layer.counts} <= listed
+
+
+@every_triple
+def test_more_bandwidth_makes_no_layer_of_any_network_slower(triple: Triple) -> None:
+    chip, dataflow, fmt = triple
+    given_chip = catalog.chip(chip)
+    *inner, outer = given_chip.levels
+    if outer.read_bits_per_cycle is None or outer.write_bits_per_cycle is None:
+        return
+    faster = replace(given_chip, levels=(*inner, with_rate(outer, 2)))
+    for name in NETWORKS:
+        quick = hwsim.simulate(network(name), on=faster, dataflow=dataflow, format=fmt)
+        for before, after in zip(result(triple, name).layers, quick.layers, strict=True):
+            assert after.timing.total_cycles <= before.timing.total_cycles, (name, before.layer.name)
+
+
+def with_rate(level: MemoryLevel, factor: int) -> MemoryLevel:
+    assert level.read_bits_per_cycle is not None
+    assert level.write_bits_per_cycle is not None
+    return replace(
+        level,
+        read_bits_per_cycle=factor * level.read_bits_per_cycle,
+        write_bits_per_cycle=factor * level.write_bits_per_cycle,
+    )
+
+
+@pytest.mark.parametrize("family", catalog.names("network"))
+@pytest.mark.parametrize("chip", catalog.names("chip"))
+def test_a_batch_of_two_costs_at_most_twice_one_of_every_family(chip: str, family: str) -> None:
+    once, twice = (hwsim.simulate(f"{family}:batch={batch}", on=chip).total for batch in (1, 2))
+    assert twice["total_cycles"] <= 2 * once["total_cycles"]
+    assert twice["energy_pj"] <= 2 * once["energy_pj"]
+
+
+@every_chip
+def test_a_mapping_covers_every_layer_of_every_network(chip: Accelerator) -> None:
+    for dataflow in chip.dataflows:
+        for name in NETWORKS:
+            for layer in result((chip.name, dataflow, chip.formats[0]), name).layers:
+                if layer.mapping is not None:
+                    assert isinstance(layer.mapping, Mapping)
+                    layer.mapping.check()
