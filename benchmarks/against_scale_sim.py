@@ -36,8 +36,15 @@ def alexnet() -> Network:
     """Return SCALE-Sim's AlexNet: its first ifmap of 224 is padded by 3 because SCALE-Sim rounds the 55th window up."""
     net = NetworkBuilder("alexnet")
     for name, depth, extent, channels, kernel, stride, beyond in LAYERS:
-        net.conv(name, net.input(f"{name}.x", (1, depth, extent, extent)), channels, kernel, stride=stride,
-                 padding=(0, 0, beyond, beyond), bias=False)
+        net.conv(
+            name,
+            net.input(f"{name}.x", (1, depth, extent, extent)),
+            channels,
+            kernel,
+            stride=stride,
+            padding=(0, 0, beyond, beyond),
+            bias=False,
+        )
     return net.build()
 
 
@@ -59,8 +66,11 @@ def closed_form_cost() -> Cost:
     """Return the median of many simulations in this process, after one that imports and compiles."""
     network = alexnet()
     cycles = simulated_cycles(network)
-    return Cost(cycles, median(timed(lambda: simulated_cycles(network)) for _ in range(REPEATS)),
-                mib(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+    return Cost(
+        cycles,
+        median(timed(lambda: simulated_cycles(network)) for _ in range(REPEATS)),
+        mib(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss),
+    )
 
 
 def simulated_cycles(network: Network) -> tuple[int, ...]:
@@ -90,8 +100,11 @@ def main() -> None:
 
 
 LAYERS = (
-    ("conv1", 3, 224, 96, 11, 4, 3), ("conv2", 96, 27, 256, 5, 1, 0), ("conv3", 256, 13, 384, 3, 1, 0),
-    ("conv4", 384, 13, 384, 3, 1, 0), ("conv5", 384, 13, 256, 3, 1, 0),
+    ("conv1", 3, 224, 96, 11, 4, 3),
+    ("conv2", 96, 27, 256, 5, 1, 0),
+    ("conv3", 256, 13, 384, 3, 1, 0),
+    ("conv4", 384, 13, 384, 3, 1, 0),
+    ("conv5", 384, 13, 256, 3, 1, 0),
 )
 """Name, input channels, ifmap size, filters, filter size, stride, rows that the last window reads beyond the ifmap."""
 

@@ -12,7 +12,7 @@ import importlib.util
 import os
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -45,7 +45,7 @@ FOLDERS = {
 """The package that holds the files of each noun."""
 
 IMPORTERS = {
-    ".onnx": ("hwsim.ir.onnx", "onnx_network"),
+    ".onnx": ("hwsim.ir.onnx.importer", "onnx_network"),
     ".csv": ("hwsim.ir.topology", "topology_network"),
 }
 """Files that are networks, by suffix: the function that reads one takes its path and parameters."""
@@ -68,8 +68,10 @@ def network(spec: str | Network, **extra: object) -> Network:
         module, function = IMPORTERS[suffix]
         path = _existing(Path(parsed.name), "network")
         reader = getattr(importlib.import_module(module), function)
-        return cast(Network, _call("network", parsed, reader, Network, path, **extra))
-    return cast(Network, _call("network", parsed, _find("network", parsed), Network, **extra))
+        found = cast(Network, _call("network", parsed, reader, Network, path, **extra))
+    else:
+        found = cast(Network, _call("network", parsed, _find("network", parsed), Network, **extra))
+    return replace(found, spec=_spelled(parsed.name, {**parsed.parameters, **extra}))
 
 
 def chip(spec: str | Accelerator) -> Accelerator:
@@ -78,13 +80,17 @@ def chip(spec: str | Accelerator) -> Accelerator:
         return spec
     parsed = parse(spec)
     found = cast(Accelerator, _call("chip", parsed, _find("chip", parsed), Accelerator))
-    changed = ",".join(f"{key}={value}" for key, value in parsed.parameters.items())
-    return replace(found, label=f"{found.name}:{changed}" if changed else found.name)
+    return replace(found, label=_spelled(found.name, parsed.parameters))
 
 
 def dataflow(name: str) -> Dataflow:
     """Return the function that maps layers by dataflow `name`."""
     return cast("Dataflow", _function("dataflow", name))
+
+
+def is_path(name: str) -> bool:
+    """Whether `name` is that of a file of the user's, not of something in the catalogue."""
+    return _is_path(parse(name))
 
 
 def number_format(name: str | NumberFormat) -> NumberFormat:
@@ -167,6 +173,12 @@ def _function(noun: str, name: str) -> Callable[..., Any]:
     if not callable(found):
         raise InputError(f"{noun} '{name}' is of type {type(found).__name__}, not a function")
     return cast(Callable[..., Any], found)
+
+
+def _spelled(name: str, parameters: Mapping[str, object]) -> str:
+    """Return `NAME:key=value,...`."""
+    changed = ",".join(f"{key}={value}" for key, value in parameters.items())
+    return f"{name}:{changed}" if changed else name
 
 
 def _is_path(spec: Spec) -> bool:

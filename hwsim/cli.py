@@ -91,13 +91,15 @@ def run(
 
     started = time.perf_counter()
     net = catalog.network(network, **({"pad": True} if pad else {}))
-    results = [_simulate(net, chip, dataflow, fmt, fidelity, seed) for chip in catalog.split(chips, "chip")]
-    if like is not None:
-        results = [with_scale_sim(result) for result in results]
+    results: list[NetworkResult] = []
     try:
+        for chip in catalog.split(chips, "chip"):
+            result = _simulate(net, chip, dataflow, fmt, fidelity, seed)
+            results.append(result if like is None else with_scale_sim(result))
         _print(results, as_json, as_csv, sources)
     finally:
-        _save(results, out, trace, started)
+        if results:
+            _save(results, out, trace, started)
 
 
 @cli.command("list")

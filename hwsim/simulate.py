@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 from hwsim import catalog
@@ -40,7 +41,10 @@ def simulate(
     fmt, flow = catalog.number_format(format or chip.formats[0]), dataflow or chip.dataflow
     place, engine = catalog.dataflow(flow), catalog.engine(chip.engine)
     chip.require_format(fmt)
-    chip.require_dataflow(flow)
+    if catalog.is_path(flow):
+        flow = Path(flow).stem
+    else:
+        chip.require_dataflow(flow)
     if fidelity not in FIDELITIES:
         raise UsageError(f"no fidelity named '{fidelity}'{near_match(fidelity, FIDELITIES)}")
     fused, costs, components = vector.fused_producers(net), WordCosts(chip, fmt), chip.energy.components
@@ -56,7 +60,7 @@ def simulate(
         )
         if on_layer is not None:
             on_layer(layer)
-    return NetworkResult(net, chip, flow, fmt, fidelity, tuple(results), notes(net, fused))
+    return NetworkResult(net, chip, flow, fmt, fidelity, tuple(results), notes(net, fused), seed)
 
 
 def _run(
@@ -80,7 +84,7 @@ def notes(network: Network, fused: dict[str, str]) -> tuple[str, ...]:
     said = list(network.notes)
     if fused:
         said.append(
-            f"{len(fused)} activations and batch normalisations run on results before they leave the chip and take no time"
+            f"{len(fused)} activations and batch normalisations run on results before they leave the chip, in no time"
         )
     if network.unsupported:
         listed = ", ".join(f"{name} ({count}x)" for name, count in sorted(network.unsupported.items()))

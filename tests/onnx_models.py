@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from hwsim.ir.network import Network
-from hwsim.ir.onnx import onnx_network
+from hwsim.ir.onnx.importer import onnx_network
 
 Dims = Sequence[int | str | None] | None
 

@@ -145,10 +145,14 @@ def _reports(folder: Path) -> list[Report]:
     compute, access = _table(folder / "COMPUTE_REPORT.csv"), _table(folder / "DETAILED_ACCESS_REPORT.csv")
     return [
         Report(
-            total_cycles=int(cycles["Total Cycles"]), stall_cycles=int(cycles["Stall Cycles"]),
-            sram_ifmap_reads=int(words["SRAM IFMAP Reads"]), sram_filter_reads=int(words["SRAM Filter Reads"]),
-            sram_ofmap_writes=int(words["SRAM OFMAP Writes"]), dram_ifmap_reads=int(words["DRAM IFMAP Reads"]),
-            dram_filter_reads=int(words["DRAM Filter Reads"]), dram_ofmap_writes=int(words["DRAM OFMAP Writes"]),
+            total_cycles=int(cycles["Total Cycles"]),
+            stall_cycles=int(cycles["Stall Cycles"]),
+            sram_ifmap_reads=int(words["SRAM IFMAP Reads"]),
+            sram_filter_reads=int(words["SRAM Filter Reads"]),
+            sram_ofmap_writes=int(words["SRAM OFMAP Writes"]),
+            dram_ifmap_reads=int(words["DRAM IFMAP Reads"]),
+            dram_filter_reads=int(words["DRAM Filter Reads"]),
+            dram_ofmap_writes=int(words["DRAM OFMAP Writes"]),
         )
         for cycles, words in zip(compute, access, strict=True)
     ]
@@ -161,8 +165,12 @@ def _table(path: Path) -> list[dict[str, str]]:
 
 def _configuration(machine: Machine) -> str:
     return CONFIGURATION.format(
-        rows=machine.rows, cols=machine.cols, dataflow=machine.dataflow, ifmap_kib=machine.ifmap_kib,
-        filter_kib=machine.filter_kib, ofmap_kib=machine.ofmap_kib,
+        rows=machine.rows,
+        cols=machine.cols,
+        dataflow=machine.dataflow,
+        ifmap_kib=machine.ifmap_kib,
+        filter_kib=machine.filter_kib,
+        ofmap_kib=machine.ofmap_kib,
     )
 
 

@@ -25,8 +25,14 @@ def random_shapes(seed: int, count: int) -> list[Conv | Gemm]:
 def _random_conv(draw: random.Random, name: str) -> Conv:
     taps_r, taps_s = draw.randint(1, 5), draw.randint(1, 5)
     return Conv(
-        name, H=taps_r + draw.choice(PRIMES[:7]) - 2, W=taps_s + draw.choice(PRIMES[:7]) - 2, R=taps_r, S=taps_s,
-        C=draw.choice(PRIMES[:6]), K=draw.choice(PRIMES), stride=draw.randint(1, 4),
+        name,
+        H=taps_r + draw.choice(PRIMES[:7]) - 2,
+        W=taps_s + draw.choice(PRIMES[:7]) - 2,
+        R=taps_r,
+        S=taps_s,
+        C=draw.choice(PRIMES[:6]),
+        K=draw.choice(PRIMES),
+        stride=draw.randint(1, 4),
     )
 
 
@@ -67,8 +73,24 @@ def _sample_record(row: dict[str, str]) -> tuple[Machine, Conv | Gemm, Report]:
 
 
 SAMPLE_COLUMNS = (
-    "kind", "layer", "H", "W", "R", "S", "C", "K", "stride", "M", "N", "dataflow", "rows", "cols",
-    "total_cycles", "sram_ifmap_reads", "sram_filter_reads", "sram_ofmap_writes",
+    "kind",
+    "layer",
+    "H",
+    "W",
+    "R",
+    "S",
+    "C",
+    "K",
+    "stride",
+    "M",
+    "N",
+    "dataflow",
+    "rows",
+    "cols",
+    "total_cycles",
+    "sram_ifmap_reads",
+    "sram_filter_reads",
+    "sram_ofmap_writes",
 )
 """K is a convolution's filters and a product's reduction, as in SCALE-Sim's own files."""
 
@@ -103,26 +125,35 @@ EDGES: tuple[Conv | Gemm, ...] = (
 )
 
 ALEXNET = (
-    Conv("alexnet.conv1", 224, 224, 11, 11, 3, 96, 4), Conv("alexnet.conv2", 27, 27, 5, 5, 96, 256),
-    Conv("alexnet.conv3", 13, 13, 3, 3, 256, 384), Conv("alexnet.conv4", 13, 13, 3, 3, 384, 384),
+    Conv("alexnet.conv1", 224, 224, 11, 11, 3, 96, 4),
+    Conv("alexnet.conv2", 27, 27, 5, 5, 96, 256),
+    Conv("alexnet.conv3", 13, 13, 3, 3, 256, 384),
+    Conv("alexnet.conv4", 13, 13, 3, 3, 384, 384),
     Conv("alexnet.conv5", 13, 13, 3, 3, 384, 256),
 )
 """The convolutions as in SCALE-Sim's own topology file: no padding, no groups."""
 
 RESNET18 = (
-    Conv("resnet18.conv1", 229, 229, 7, 7, 3, 64, 2), Conv("resnet18.stage1", 58, 58, 3, 3, 64, 64),
-    Conv("resnet18.stage2.first", 57, 57, 3, 3, 64, 128, 2), Conv("resnet18.stage2.shortcut", 55, 55, 1, 1, 64, 128, 2),
-    Conv("resnet18.stage2", 30, 30, 3, 3, 128, 128), Conv("resnet18.stage3.first", 29, 29, 3, 3, 128, 256, 2),
-    Conv("resnet18.stage3.shortcut", 27, 27, 1, 1, 128, 256, 2), Conv("resnet18.stage3", 16, 16, 3, 3, 256, 256),
+    Conv("resnet18.conv1", 229, 229, 7, 7, 3, 64, 2),
+    Conv("resnet18.stage1", 58, 58, 3, 3, 64, 64),
+    Conv("resnet18.stage2.first", 57, 57, 3, 3, 64, 128, 2),
+    Conv("resnet18.stage2.shortcut", 55, 55, 1, 1, 64, 128, 2),
+    Conv("resnet18.stage2", 30, 30, 3, 3, 128, 128),
+    Conv("resnet18.stage3.first", 29, 29, 3, 3, 128, 256, 2),
+    Conv("resnet18.stage3.shortcut", 27, 27, 1, 1, 128, 256, 2),
+    Conv("resnet18.stage3", 16, 16, 3, 3, 256, 256),
     Conv("resnet18.stage4.first", 15, 15, 3, 3, 256, 512, 2),
-    Conv("resnet18.stage4.shortcut", 13, 13, 1, 1, 256, 512, 2), Conv("resnet18.stage4", 9, 9, 3, 3, 512, 512),
+    Conv("resnet18.stage4.shortcut", 13, 13, 1, 1, 256, 512, 2),
+    Conv("resnet18.stage4", 9, 9, 3, 3, 512, 512),
 )
 """Each distinct convolution once, the padding that its outputs use as part of the ifmap."""
 
 SAMPLE: tuple[tuple[Sequence[Conv | Gemm], int, int], ...] = (
     *(((*EDGES, *random_shapes(3, 48)), rows, cols) for rows, cols in ARRAYS),
-    ((*EDGES[:12], *EDGES[14:18]), 1, 7), ((*EDGES[:12], *EDGES[14:18]), 7, 1),
-    (ALEXNET, 128, 128), (RESNET18, 32, 32),
+    ((*EDGES[:12], *EDGES[14:18]), 1, 7),
+    ((*EDGES[:12], *EDGES[14:18]), 7, 1),
+    (ALEXNET, 128, 128),
+    (RESNET18, 32, 32),
 )
 """Shapes and the array they run on, each in all three dataflows."""
 

@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 from strategies import DATAFLOWS, conv, linear, placed
 
+from hwsim import catalog
 from hwsim.engine import array, array_stepped
+from hwsim.formats.int8 import int8
 from hwsim.ir import Layer
+from hwsim.mapping.passes import unstalled
+from hwsim.mapping.systolic import whole_stream
 from hwsim.results.record import Outcome, Timing
 
 IDEAL: dict[str, Any] = {"rows": 5, "cols": 3, "bandwidth_gb_s": inf}
@@ -81,9 +85,12 @@ def test_overlapped_preload_hides_every_load_but_the_first_behind_a_stream_of_at
 def test_overlapped_preload_shows_where_a_short_tile_precedes_a_tall_one() -> None:
     # T = 1, tiles (h, w) in order (5, 3) (1, 3) (5, 1) (1, 1), each h + w - 1 cycles; the load of the third takes 5
     # cycles behind the second's 3, so 2 show, besides the first tile's 5
-    assert cycles(linear(1, 6, 4), "weight_stationary", drain="tile", preload="overlapped") == Timing(
-        5 + 2, 4, 0, 7 + 3 + 5 + 1 - 4
-    )
+    layer, array = linear(1, 6, 4), {**IDEAL, "drain": "tile", "preload": "overlapped"}
+    chip = catalog.chip("systolic:" + ",".join(f"{key}={value}" for key, value in array.items()))
+    folding = whole_stream(layer, chip, int8, "weight", 5, 3)
+    assert unstalled(folding)[:4] == (5 + 2, 4, 7 + 3 + 5 + 1 - 4, 0)
+    # the search finds tiles of 2 x 3 faster: 2 to load the first, then 6 folds of 1 + 2 + w - 2, w being 3 and 1
+    assert cycles(layer, "weight_stationary", drain="tile", preload="overlapped").total_cycles == 2 + 3 * 4 + 3 * 2
 
 
 def test_output_stationary_has_nothing_to_preload() -> None:
@@ -151,27 +158,28 @@ def test_a_stationary_word_is_latched_by_every_pe_above_its_place() -> None:
 
 
 def test_a_layer_of_one_pass_waits_for_all_it_moves() -> None:
-    # 1 GB/s at 1 GHz is one int8 word per cycle. Before the fold 7 x 5 inputs and 5 x 3 weights, after it 7 x 3 outputs
-    assert cycles(linear(7, 5, 3), "weight_stationary", bandwidth_gb_s=1) == Timing(5, 7, 35 + 15 + 21, 6)
+    # 1 GB/s at 1 GHz is one int8 word per cycle. Before the fold 5 x 3 weights, after it the last 3 outputs; beside its
+    # 5 + 7 + 6 cycles 7 x 5 inputs and the other 18 outputs
+    assert cycles(linear(7, 5, 3), "weight_stationary", bandwidth_gb_s=1) == Timing(5, 7, 15 + 3 + (35 + 18 - 18), 6)
 
 
 def test_what_the_next_pass_needs_arrives_while_the_array_computes() -> None:
-    # 3 + 1 filters are 2 passes of 18 cycles. Before: 35 inputs and 15 weights; after: the last filter's 7 outputs.
-    # Pass 1 moves its 21 outputs, 3 more than its 18 cycles hide; pass 2 the 5 weights of the last filter, hidden
-    stall = (35 + 15) + 7 + (21 - 18) + 0
+    # 3 + 1 filters are 2 passes of 18 cycles. Before: 15 weights; after: the last of the last filter's 7 outputs.
+    # Pass 1 moves 35 inputs and 21 outputs, more than its 18 cycles hide; pass 2 5 weights and 6 outputs, hidden
+    stall = 15 + 1 + (35 + 21 - 18) + 0
     assert cycles(linear(7, 5, 4), "weight_stationary", bandwidth_gb_s=1) == Timing(10, 14, stall, 12)
 
 
 def test_output_stationary_stalls_for_the_slower_of_array_and_memory() -> None:
     # 7 = 5 + 2 positions, 3 filters, 2 products: one pass of 2 folds of 2 + 6 cycles. 14 inputs, 6 weights, 21 outputs
-    # move: before it 7 inputs (one tile of two) and 6 weights, after it 2 x 3 outputs, beside it 41 - 13 - 6 = 22
-    assert cycles(linear(7, 2, 3), "output_stationary", bandwidth_gb_s=1) == Timing(0, 4, 13 + 6 + (22 - 16), 12)
+    # move: before it a word for each of 5 rows and 3 columns, after it 2 x 3 outputs, beside it 41 - 8 - 6 = 27
+    assert cycles(linear(7, 2, 3), "output_stationary", bandwidth_gb_s=1) == Timing(0, 4, 8 + 6 + (27 - 16), 12)
 
 
 @pytest.mark.parametrize("bandwidth_gb_s", [0.5, 0.07, 0.31415926535, 37.0])
 def test_a_fraction_of_a_bit_per_cycle_counts(bandwidth_gb_s: float) -> None:
-    # 50 bytes before and 21 after a fold that moves nothing beside it, each rounded up to cycles of a nanosecond
-    expected = ceil(50 / bandwidth_gb_s) + ceil(21 / bandwidth_gb_s)
+    # 15 bytes before, 3 after and 53 beside a fold of 18 cycles, each rounded up to cycles of a nanosecond
+    expected = ceil(15 / bandwidth_gb_s) + ceil(3 / bandwidth_gb_s) + max(0, ceil(53 / bandwidth_gb_s) - 18)
     assert cycles(linear(7, 5, 3), "weight_stationary", bandwidth_gb_s=bandwidth_gb_s).stall_cycles == expected
 
 
@@ -186,10 +194,10 @@ def test_weights_of_recurrent_steps_are_fetched_once_where_their_buffer_holds_th
 
 
 def test_a_stream_is_cut_where_its_partial_sums_would_overflow_and_cost_more() -> None:
-    # 0.25 KiB is 2048 bits, 1024 in use: 10 positions of 3 columns of 32 bits. 23 positions are 10 + 10 + 3
+    # 0.25 KiB is 2048 bits, 1024 in use: 10 positions of 3 columns of 32 bits, cut at the power of two below: 8 + 8 + 7
     layer, small = linear(23, 7, 3), {**IDEAL, "ofmap_kib": 0.25}
     mapping, _, _ = placed(layer, "weight_stationary", **{**small, "bandwidth_gb_s": 1.0})
-    assert (mapping.folding.chunk, mapping.folding.chunks, mapping.folding.spills) == (10, 3, False)
+    assert (mapping.folding.chunk, mapping.folding.chunks, mapping.folding.spills) == (8, 3, False)
     counts = close(layer, "weight_stationary", **{**small, "bandwidth_gb_s": 1.0}).counts
     assert counts["filter_buffer", "read", "weight"] == 3 * 7 * 3
     assert counts["dram", "read", "weight"] == 7 * 3

@@ -81,7 +81,7 @@ def test_json_repeats_what_was_asked() -> None:
     found = result(MLP, "--on", SMALL, "--dataflow", "output_stationary", "--format", "bf16")
     inputs = found["inputs"]
     assert (inputs["chip"], inputs["dataflow"], inputs["format"]) == ("systolic", "output_stationary", "bf16")
-    assert (inputs["network"], inputs["fidelity"]) == (found["layers"][0]["network"], "closed")
+    assert (inputs["network"], inputs["fidelity"]) == (MLP, "closed")
     assert (inputs["parameters"]["rows"], inputs["parameters"]["cols"]) == (5, 3)
     assert {(layer["dataflow"], layer["format"]) for layer in found["layers"]} == {("output_stationary", "bf16")}
 

@@ -20,7 +20,7 @@ from hwsim.mapping import Loop, Mapping, passes
 from hwsim.mapping.folding import Folding
 from hwsim.mapping.loops import extents
 from hwsim.mapping.passes import Pass
-from hwsim.mapping.systolic import _operand_candidates, _output_candidates, input_visit, whole_stream
+from hwsim.mapping.systolic import _candidates, _tiles, cut_batch, input_visit, whole_stream
 
 PLACES = st.tuples(layers(89), arrays(), st.sampled_from(DATAFLOWS), st.sampled_from(FORMATS))
 """A layer, an array, a dataflow and a format; layers are not stepped, so they may be larger."""
@@ -63,14 +63,21 @@ def test_executing_the_nest_does_every_multiply_accumulate_exactly_once(layer: L
     assert len(points) == layer.macs
 
 
-@pytest.mark.parametrize("at", range(6))
+def test_executing_the_nest_of_a_batch_cut_in_parts_does_every_multiply_accumulate_exactly_once() -> None:
+    mapping = cut_mapping()
+    points = Counter(run_nest(mapping.nest, mapping.layer))
+    assert set(points.values()) == {1}
+    assert len(points) == mapping.layer.macs
+
+
+@pytest.mark.parametrize("at", range(8))
 def test_a_nest_that_lacks_a_loop_is_refused(at: int) -> None:
     mapping = tampered(lambda nest: nest[:at] + nest[at + 1 :])
     with pytest.raises(InputError, match="mapping of 'linear'"):
         mapping.check()
 
 
-@pytest.mark.parametrize("at", range(7))
+@pytest.mark.parametrize("at", range(8))
 @pytest.mark.parametrize("change", [{"bound": 1000}, {"tile": 1000}])
 def test_a_nest_with_a_wrong_bound_or_tile_is_refused(at: int, change: dict[str, int]) -> None:
     mapping = tampered(lambda nest: (*nest[:at], nest[at]._replace(**change), *nest[at + 1 :]))
@@ -80,14 +87,21 @@ def test_a_nest_with_a_wrong_bound_or_tile_is_refused(at: int, change: dict[str,
 
 def test_a_nest_that_runs_a_loop_twice_is_refused() -> None:
     mapping = tampered(lambda nest: (nest[1], *nest))
-    with pytest.raises(InputError, match="the loop over NPQ runs over 23, not 10"):
+    with pytest.raises(InputError, match="the loop over NPQ runs over 46, not 23"):
         mapping.check()
 
 
+def cut_mapping() -> Mapping:
+    """Return a mapping of 2 x 46 x 7 x 5 in two parts of the batch, chunks of 10 and tiles of 3 x 2."""
+    mapping, _, _ = placed(linear(46, 7, 5, steps=2), "weight_stationary", rows=3, cols=2)
+    cut = replace(mapping, folding=cut_batch(mapping.folding, 2).but(chunk=10))
+    assert [loop.trips for loop in cut.nest] == [2, 2, 3, 3, 3, 3, 2, 10]
+    return cut
+
+
 def tampered(change: Any) -> Mapping:
-    """Return a mapping of 2 x 7 x 23 x 5 in chunks of 10 with a changed nest."""
-    mapping, _, _ = placed(linear(23, 7, 5, steps=2), "weight_stationary", rows=3, cols=2)
-    mapping = replace(mapping, folding=mapping.folding.but(chunk=10))
+    """Return that mapping with a changed nest."""
+    mapping = cut_mapping()
     mapping.check()
     vars(mapping)["nest"] = change(mapping.nest)
     return mapping
@@ -111,7 +125,8 @@ def test_what_is_fetched_once_but_used_again_fits_its_buffer(place: Place) -> No
         if words == once:
             assert words_kept(f, operand, visit) * f.word_bits <= room_bits
     if f.warm_copies:
-        assert cold * f.weight_visit * f.word_bits <= f.weight_room_bits
+        reused_at_once = 1 if f.parts > 1 else cold
+        assert reused_at_once * f.weight_visit * f.word_bits <= f.weight_room_bits
 
 
 def words_kept(f: Folding, operand: str, visit: int) -> int:
@@ -186,8 +201,8 @@ def test_the_chosen_folding_has_the_least_cycles_and_then_bits_of_all_tried(plac
     layer, parameters, dataflow, fmt = place
     mapping, chip, number_format = placed(layer, dataflow, fmt, **parameters)
     stationary = mapping.folding.stationary
-    whole = whole_stream(layer, chip, number_format, stationary)
-    tried = _output_candidates(whole) if stationary == "output" else _operand_candidates(whole)
+    wholes = [whole_stream(layer, chip, number_format, stationary, *tile) for tile in _tiles(chip)]
+    tried = [folding for whole in wholes for folding in _candidates(whole, layer)]
     assert mapping.folding in tried
     found = [passes.totals(one, passes.unstalled(one)) for one in tried]
     assert (mapping.totals.total_cycles, mapping.totals.moved_bits) == min(
@@ -209,17 +224,16 @@ def test_each_dataflow_lays_its_own_dimensions_on_the_array(dataflow: str, rows:
 
 
 def test_a_nest_names_the_level_dimension_and_axis_of_every_loop() -> None:
-    mapping, _, _ = placed(linear(23, 7, 5, steps=2), "weight_stationary", rows=3, cols=2)
-    assert mapping.nest == (
+    assert cut_mapping().nest == (
         Loop("dram", "G", 2, 1),
-        Loop("dram", "NPQ", 23, 23),
+        Loop("dram", "NPQ", 46, 23),
+        Loop("dram", "NPQ", 23, 10),
         Loop("buffer", "K", 5, 2),
         Loop("buffer", "CRS", 7, 3),
         Loop("array", "CRS", 3, 1, "rows"),
         Loop("array", "K", 2, 1, "cols"),
-        Loop("array", "NPQ", 23, 1),
+        Loop("array", "NPQ", 10, 1),
     )
-    assert [loop.trips for loop in mapping.nest] == [2, 1, 3, 3, 3, 2, 23]
 
 
 def test_output_stationary_keeps_the_operand_whose_refetching_would_cost_more() -> None:
@@ -262,7 +276,7 @@ def test_an_input_visit_counts_each_element_once_where_its_window_rows_fit() -> 
 def test_a_layer_of_one_element_maps(bandwidth_gb_s: float) -> None:
     for dataflow in DATAFLOWS:
         mapping, _, _ = placed(
-            linear(1, 1, 1), dataflow, bandwidth_gb_s=bandwidth_gb_s, ifmap_kib=0.001, ofmap_kib=0.001
+            linear(1, 1, 1), dataflow, bandwidth_gb_s=bandwidth_gb_s, ifmap_kib=0.002, ofmap_kib=0.002
         )
         mapping.check()
         assert mapping.totals.compute_cycles == 1

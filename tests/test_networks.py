@@ -70,14 +70,26 @@ def test_every_family_builds_with_its_defaults_and_says_where_it_is_published(na
 def test_alexnet_has_the_parameters_and_macs_of_its_paper_layer_by_layer() -> None:
     # Krizhevsky et al. 2012, Fig. 2: filters x (channels per group x taps) + biases; times output positions
     expected = {
-        "conv1": (96 * 3 * 121 + 96, 105_415_200), "conv2": (256 * 48 * 25 + 256, 223_948_800),
-        "conv3": (384 * 256 * 9 + 384, 149_520_384), "conv4": (384 * 192 * 9 + 384, 112_140_288),
-        "conv5": (256 * 192 * 9 + 256, 74_760_192), "fc6": (9216 * 4096 + 4096, 37_748_736),
-        "fc7": (4096 * 4096 + 4096, 16_777_216), "fc8": (4096 * 1000 + 1000, 4_096_000),
+        "conv1": (96 * 3 * 121 + 96, 105_415_200),
+        "conv2": (256 * 48 * 25 + 256, 223_948_800),
+        "conv3": (384 * 256 * 9 + 384, 149_520_384),
+        "conv4": (384 * 192 * 9 + 384, 112_140_288),
+        "conv5": (256 * 192 * 9 + 256, 74_760_192),
+        "fc6": (9216 * 4096 + 4096, 37_748_736),
+        "fc7": (4096 * 4096 + 4096, 16_777_216),
+        "fc8": (4096 * 1000 + 1000, 4_096_000),
     }
     assert {layer.name: (layer.parameters, layer.macs) for layer in weighted(network("alexnet"))} == expected
     assert [count for count, _ in expected.values()] == [
-        34_944, 307_456, 885_120, 663_936, 442_624, 37_752_832, 16_781_312, 4_097_000]
+        34_944,
+        307_456,
+        885_120,
+        663_936,
+        442_624,
+        37_752_832,
+        16_781_312,
+        4_097_000,
+    ]
 
 
 def test_alexnet_convolutions_have_the_macs_that_eyeriss_reports() -> None:
@@ -94,16 +106,36 @@ def test_alexnet_normalises_before_it_pools() -> None:
 
 def test_vgg16_has_the_parameters_and_macs_of_configuration_d_layer_by_layer() -> None:
     # Simonyan & Zisserman 2015, Table 1 D: (input channels, output channels, output rows and columns)
-    stacks = [(3, 64, 224), (64, 64, 224), (64, 128, 112), (128, 128, 112), (128, 256, 56), *[(256, 256, 56)] * 2,
-              (256, 512, 28), *[(512, 512, 28)] * 2, *[(512, 512, 14)] * 3]
+    stacks = [
+        (3, 64, 224),
+        (64, 64, 224),
+        (64, 128, 112),
+        (128, 128, 112),
+        (128, 256, 56),
+        *[(256, 256, 56)] * 2,
+        (256, 512, 28),
+        *[(512, 512, 28)] * 2,
+        *[(512, 512, 14)] * 3,
+    ]
     expected = [(9 * c * k + k, 9 * c * k * extent**2) for c, k, extent in stacks]
     expected += [(c * k + k, c * k) for c, k in [(512 * 7 * 7, 4096), (4096, 4096), (4096, 1000)]]
     layers = weighted(network("vgg:depth=16"))
     assert [(layer.parameters, layer.macs) for layer in layers] == expected
     # as Keras prints them
     assert [layer.parameters for layer in layers] == [
-        1_792, 36_928, 73_856, 147_584, 295_168, 590_080, 590_080, 1_180_160, *[2_359_808] * 5,
-        102_764_544, 16_781_312, 4_097_000]
+        1_792,
+        36_928,
+        73_856,
+        147_584,
+        295_168,
+        590_080,
+        590_080,
+        1_180_160,
+        *[2_359_808] * 5,
+        102_764_544,
+        16_781_312,
+        4_097_000,
+    ]
 
 
 def resnet_stage_macs(inputs: int, width: int, blocks: int, extent_in: int, extent: int) -> int:
@@ -118,14 +150,27 @@ def test_resnet50_stages_have_the_extents_parameters_and_macs_of_the_paper(v1_5:
     stages = {stage: [layer for layer in net.layers if layer.name.startswith(f"conv{stage}")] for stage in range(1, 6)}
     # He et al. 2016, Table 1, "output size"; parameters as torchvision's layer1 ... layer4 have them
     assert [stages[stage][-1].output_shape[1:] for stage in stages] == [
-        (64, 112, 112), (256, 56, 56), (512, 28, 28), (1024, 14, 14), (2048, 7, 7)]
+        (64, 112, 112),
+        (256, 56, 56),
+        (512, 28, 28),
+        (1024, 14, 14),
+        (2048, 7, 7),
+    ]
     assert [sum(layer.parameters for layer in stages[stage]) for stage in stages] == [
-        9_536, 215_808, 1_219_584, 7_098_368, 14_964_736]
+        9_536,
+        215_808,
+        1_219_584,
+        7_098_368,
+        14_964_736,
+    ]
     early = [56, 56, 28, 14] if v1_5 else [56, 28, 14, 7]
     assert [sum(layer.macs for layer in stages[stage]) for stage in stages] == [
         64 * 3 * 49 * 112**2,
-        resnet_stage_macs(64, 64, 3, early[0], 56), resnet_stage_macs(256, 128, 4, early[1], 28),
-        resnet_stage_macs(512, 256, 6, early[2], 14), resnet_stage_macs(1024, 512, 3, early[3], 7)]
+        resnet_stage_macs(64, 64, 3, early[0], 56),
+        resnet_stage_macs(256, 128, 4, early[1], 28),
+        resnet_stage_macs(512, 256, 6, early[2], 14),
+        resnet_stage_macs(1024, 512, 3, early[3], 7),
+    ]
 
 
 @pytest.mark.parametrize(("depth", "projections"), [(18, 3), (34, 3), (50, 4), (101, 4), (152, 4)])
@@ -136,10 +181,24 @@ def test_resnet_projects_only_where_the_shape_changes(depth: int, projections: i
 
 
 MOBILENET_V1 = [  # weights and MACs of MobilenetV1/Conv2d_0 ... Conv2d_13_pointwise: research/slim/nets/mobilenet_v1.py
-    (864, 10_838_016), (288, 3_612_672), (2_048, 25_690_112), (576, 1_806_336), (8_192, 25_690_112), (1_152, 3_612_672),
-    (16_384, 51_380_224), (1_152, 903_168), (32_768, 25_690_112), (2_304, 1_806_336), (65_536, 51_380_224),
-    (2_304, 451_584), (131_072, 25_690_112), *[(4_608, 903_168), (262_144, 51_380_224)] * 5, (4_608, 225_792),
-    (524_288, 25_690_112), (9_216, 451_584), (1_048_576, 51_380_224),
+    (864, 10_838_016),
+    (288, 3_612_672),
+    (2_048, 25_690_112),
+    (576, 1_806_336),
+    (8_192, 25_690_112),
+    (1_152, 3_612_672),
+    (16_384, 51_380_224),
+    (1_152, 903_168),
+    (32_768, 25_690_112),
+    (2_304, 1_806_336),
+    (65_536, 51_380_224),
+    (2_304, 451_584),
+    (131_072, 25_690_112),
+    *[(4_608, 903_168), (262_144, 51_380_224)] * 5,
+    (4_608, 225_792),
+    (524_288, 25_690_112),
+    (9_216, 451_584),
+    (1_048_576, 51_380_224),
 ]
 
 
@@ -158,8 +217,26 @@ def test_mobilenet_v1_at_three_quarters_width_has_the_totals_of_its_authors() ->
 
 def test_mobilenet_v1_has_the_input_shapes_of_table_1() -> None:
     # Howard et al. 2017, Table 1; its last depthwise layer prints stride 2 at 7 x 7 outputs, which needs stride 1
-    table = [(224, 3), (112, 32), (112, 32), (112, 64), (56, 64), (56, 128), (56, 128), (56, 128), (28, 128), (28, 256),
-             (28, 256), (28, 256), (14, 256), *[(14, 512), (14, 512)] * 5, (14, 512), (7, 512), (7, 1024), (7, 1024)]
+    table = [
+        (224, 3),
+        (112, 32),
+        (112, 32),
+        (112, 64),
+        (56, 64),
+        (56, 128),
+        (56, 128),
+        (56, 128),
+        (28, 128),
+        (28, 256),
+        (28, 256),
+        (28, 256),
+        (14, 256),
+        *[(14, 512), (14, 512)] * 5,
+        (14, 512),
+        (7, 512),
+        (7, 1024),
+        (7, 1024),
+    ]
     convolutions = weighted(network("mobilenet:version=1"))[:-1]
     assert [(layer.input_shapes[0][2], layer.input_shapes[0][1]) for layer in convolutions] == table
 
@@ -169,7 +246,17 @@ def test_mobilenet_v2_has_the_input_shapes_of_table_2() -> None:
     layers = {layer.name: layer.input_shapes[0] for layer in network("mobilenet:version=2").layers}
     first = ["conv0", "block1.depthwise", *[f"block{i}.expand" for i in (2, 4, 7, 11, 14, 17)], "conv18", "pool"]
     assert [(layers[name][2], layers[name][1]) for name in first] == [
-        (224, 3), (112, 32), (112, 16), (56, 24), (28, 32), (14, 64), (14, 96), (7, 160), (7, 320), (7, 1280)]
+        (224, 3),
+        (112, 32),
+        (112, 16),
+        (56, 24),
+        (28, 32),
+        (14, 64),
+        (14, 96),
+        (7, 160),
+        (7, 320),
+        (7, 1280),
+    ]
 
 
 def test_mobilenet_v2_adds_the_input_of_every_block_but_the_first_of_a_row() -> None:
@@ -178,7 +265,8 @@ def test_mobilenet_v2_adds_the_input_of_every_block_but_the_first_of_a_row() -> 
 
 
 @pytest.mark.parametrize(
-    ("width", "millions"), [(1.4, 6.06), (1.3, 5.34), (1.0, 3.47), (0.75, 2.61), (0.5, 1.95), (0.35, 1.66)])
+    ("width", "millions"), [(1.4, 6.06), (1.3, 5.34), (1.0, 3.47), (0.75, 2.61), (0.5, 1.95), (0.35, 1.66)]
+)
 def test_mobilenet_v2_widths_have_the_parameters_of_the_checkpoints(width: float, millions: float) -> None:
     # research/slim/nets/mobilenet/README.md, which leaves out batch normalisation
     layers = family("mobilenet")(2, width).layers
@@ -219,22 +307,25 @@ def test_the_largest_network_has_a_few_hundred_layers() -> None:
     assert len(family("resnet")(152).layers) == 50 * 10 + 4 * 2 + 4 + 4
 
 
-@pytest.mark.parametrize(("spec", "message"), [
-    ("vgg:depth=17", "vgg: depth=17 must be one of 11, 13, 16, 19"),
-    ("vgg:image=31", "vgg: image=31 must be at least 32"),
-    ("resnet:depth=51", "resnet: depth=51 must be one of 18, 34, 50, 101, 152"),
-    ("resnet:width=0", "resnet: width=0 must be at least 1"),
-    ("alexnet:image=66", "alexnet: image=66 must be at least 67"),
-    ("alexnet:batch=0", "alexnet: batch=0 must be at least 1"),
-    ("mobilenet:version=3", "mobilenet: version=3 must be one of 1, 2"),
-    ("mobilenet:width=0", "mobilenet: width=0.0 must be a finite number above 0"),
-    ("mobilenet:width=nan", "mobilenet: width=nan must be a finite number above 0"),
-    ("mlp:hidden=300-0", "mlp: hidden='300-0' must be sizes of at least 1 joined by '-', as in '300-100'"),
-    ("mlp:hidden=300-x", "mlp: hidden='300-x' must be sizes of at least 1 joined by '-', as in '300-100'"),
-    ("lstm:steps=0", "lstm: steps=0 must be at least 1"),
-    ("lstm:cell=elman", "lstm: cell=elman must be one of lstm, gru, rnn"),
-    ("lstm:biases=3", "lstm: biases=3 must be one of 0, 1, 2"),
-])
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("vgg:depth=17", "vgg: depth=17 must be one of 11, 13, 16, 19"),
+        ("vgg:image=31", "vgg: image=31 must be at least 32"),
+        ("resnet:depth=51", "resnet: depth=51 must be one of 18, 34, 50, 101, 152"),
+        ("resnet:width=0", "resnet: width=0 must be at least 1"),
+        ("alexnet:image=66", "alexnet: image=66 must be at least 67"),
+        ("alexnet:batch=0", "alexnet: batch=0 must be at least 1"),
+        ("mobilenet:version=3", "mobilenet: version=3 must be one of 1, 2"),
+        ("mobilenet:width=0", "mobilenet: width=0.0 must be a finite number above 0"),
+        ("mobilenet:width=nan", "mobilenet: width=nan must be a finite number above 0"),
+        ("mlp:hidden=300-0", "mlp: hidden='300-0' must be sizes of at least 1 joined by '-', as in '300-100'"),
+        ("mlp:hidden=300-x", "mlp: hidden='300-x' must be sizes of at least 1 joined by '-', as in '300-100'"),
+        ("lstm:steps=0", "lstm: steps=0 must be at least 1"),
+        ("lstm:cell=elman", "lstm: cell=elman must be one of lstm, gru, rnn"),
+        ("lstm:biases=3", "lstm: biases=3 must be one of 0, 1, 2"),
+    ],
+)
 def test_an_impossible_parameter_is_named_with_what_is_allowed(spec: str, message: str) -> None:
     with pytest.raises(InputError) as error:
         network(spec)
@@ -242,6 +333,7 @@ def test_an_impossible_parameter_is_named_with_what_is_allowed(spec: str, messag
 
 
 @pytest.mark.parametrize(
-    "spec", ["alexnet:image=67", "vgg:image=32", "resnet:image=1", "mobilenet:image=1", "mlp:hidden="])
+    "spec", ["alexnet:image=67", "vgg:image=32", "resnet:image=1", "mobilenet:image=1", "mlp:hidden="]
+)
 def test_the_smallest_allowed_network_builds(spec: str) -> None:
     assert network(spec).macs > 0

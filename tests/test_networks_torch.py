@@ -33,7 +33,8 @@ def test_recurrent_parameters_are_those_of_torch(
     cell: str, module: str, layers: int, inputs: int, hidden: int, bidirectional: bool, biases: int
 ) -> None:
     theirs = getattr(torch.nn, module)(
-        inputs, hidden, layers, bias=biases == 2, bidirectional=bidirectional, device="meta")
+        inputs, hidden, layers, bias=biases == 2, bidirectional=bidirectional, device="meta"
+    )
     ours = family("lstm")(layers, hidden, inputs, 2, cell=cell, bidirectional=bidirectional, biases=biases)
     assert ours.parameters == sum(parameter.numel() for parameter in theirs.parameters())
 
@@ -49,11 +50,18 @@ def torch_output(layer: Layer) -> tuple[int, ...]:
     return tuple(functional.conv2d(x, weights, None, layer.stride, 0, layer.dilation, layer.G).shape)
 
 
-@pytest.mark.parametrize(("name", "parameters"), [
-    ("alexnet", {}), ("alexnet", {"image": 199, "grouped": False}), ("vgg", {"depth": 19, "image": 97}),
-    ("resnet", {"depth": 18}), ("resnet", {"depth": 50, "image": 113}), ("mobilenet", {"version": 1, "image": 101}),
-    ("mobilenet", {"version": 2, "width": 0.35}),
-])
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("alexnet", {}),
+        ("alexnet", {"image": 199, "grouped": False}),
+        ("vgg", {"depth": 19, "image": 97}),
+        ("resnet", {"depth": 18}),
+        ("resnet", {"depth": 50, "image": 113}),
+        ("mobilenet", {"version": 1, "image": 101}),
+        ("mobilenet", {"version": 2, "width": 0.35}),
+    ],
+)
 def test_every_convolution_and_pool_has_the_output_shape_of_torch(name: str, parameters: dict[str, Any]) -> None:
     for layer in family(name)(**parameters).layers:
         if layer.kind in (Kind.CONV, Kind.POOL):
@@ -64,10 +72,19 @@ def test_alexnet_rebuilt_in_torch_has_the_same_parameters_and_shapes() -> None:
     nn = torch.nn
     with torch.device("meta"):
         stages = [
-            nn.Conv2d(3, 96, 11, 4), nn.MaxPool2d(3, 2), nn.Conv2d(96, 256, 5, padding=2, groups=2), nn.MaxPool2d(3, 2),
-            nn.Conv2d(256, 384, 3, padding=1), nn.Conv2d(384, 384, 3, padding=1, groups=2),
-            nn.Conv2d(384, 256, 3, padding=1, groups=2), nn.MaxPool2d(3, 2), nn.Flatten(), nn.Linear(9216, 4096),
-            nn.Linear(4096, 4096), nn.Linear(4096, 1000)]
+            nn.Conv2d(3, 96, 11, 4),
+            nn.MaxPool2d(3, 2),
+            nn.Conv2d(96, 256, 5, padding=2, groups=2),
+            nn.MaxPool2d(3, 2),
+            nn.Conv2d(256, 384, 3, padding=1),
+            nn.Conv2d(384, 384, 3, padding=1, groups=2),
+            nn.Conv2d(384, 256, 3, padding=1, groups=2),
+            nn.MaxPool2d(3, 2),
+            nn.Flatten(),
+            nn.Linear(9216, 4096),
+            nn.Linear(4096, 4096),
+            nn.Linear(4096, 1000),
+        ]
         x = torch.empty(2, 3, 227, 227)
     kinds = (Kind.CONV, Kind.POOL, Kind.RESHAPE, Kind.MATMUL)
     layers = [layer for layer in family("alexnet")(batch=2).layers if layer.kind in kinds]
@@ -93,35 +110,68 @@ def both(theirs: Callable[[], Any], ours: Callable[[NetworkBuilder], str]) -> No
         assert net.shape_of(ours(net)) == shape
 
 
-@given(extent=EXTENT, kernel=PAIR, stride=PAIR, dilation=PAIR, padding=st.tuples(st.integers(0, 4), st.integers(0, 4)),
-       groups=st.integers(1, 3), depth=st.integers(1, 6), channels=st.integers(1, 6))
+@given(
+    extent=EXTENT,
+    kernel=PAIR,
+    stride=PAIR,
+    dilation=PAIR,
+    padding=st.tuples(st.integers(0, 4), st.integers(0, 4)),
+    groups=st.integers(1, 3),
+    depth=st.integers(1, 6),
+    channels=st.integers(1, 6),
+)
 @settings(max_examples=100, deadline=None)
 def test_convolution_shapes_are_those_of_torch(
-    extent: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int],
-    padding: tuple[int, int], groups: int, depth: int, channels: int,
+    extent: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    padding: tuple[int, int],
+    groups: int,
+    depth: int,
+    channels: int,
 ) -> None:
     inputs, outputs = depth * groups, channels * groups
     x, weights = torch.zeros(2, inputs, *extent), torch.zeros(outputs, depth, *kernel)
     both(
         lambda: functional.conv2d(x, weights, None, stride, padding, dilation, groups),
-        lambda net: net.conv("conv", net.input("x", (2, inputs, *extent)), outputs, kernel, stride=stride,
-                             padding=padding, dilation=dilation, groups=groups),
+        lambda net: net.conv(
+            "conv",
+            net.input("x", (2, inputs, *extent)),
+            outputs,
+            kernel,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+        ),
     )
 
 
 @given(extent=EXTENT, kernel=PAIR, stride=PAIR, dilation=PAIR, ceil_mode=st.booleans(), data=st.data())
 @settings(max_examples=150, deadline=None)
 def test_pool_shapes_are_those_of_torch(
-    extent: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int],
-    ceil_mode: bool, data: st.DataObject,
+    extent: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    ceil_mode: bool,
+    data: st.DataObject,
 ) -> None:
     # PyTorch pads a pool by at most half its window
     padding = tuple(data.draw(st.integers(0, size // 2)) for size in kernel)
     x = torch.zeros(1, 2, *extent)
     both(
         lambda: functional.max_pool2d(x, kernel, stride, padding, dilation, ceil_mode),
-        lambda net: net.pool("pool", net.input("x", (1, 2, *extent)), kernel, stride=stride, padding=padding,
-                             dilation=dilation, ceil_mode=ceil_mode),
+        lambda net: net.pool(
+            "pool",
+            net.input("x", (1, 2, *extent)),
+            kernel,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            ceil_mode=ceil_mode,
+        ),
     )
 
 

@@ -1,7 +1,6 @@
-"""More bandwidth, buffers or PEs never make the best mapping slower, and a batch of two costs at most twice one.
+"""More bandwidth, buffers or PEs never make the best mapping slower; a batch of two takes at most twice as long as one.
 
-Contracts that the search for a mapping does not keep yet are strict expected failures: they name the reason, start
-with a counter-example, and turn red on the day the search keeps them.
+The examples named are layers on which an earlier search for a mapping did not keep the contract.
 """
 
 from __future__ import annotations
@@ -57,14 +56,14 @@ def doubled(parameters: dict[str, Any], *names: str) -> dict[str, Any]:
     return {**parameters, **{name: 2 * parameters[name] for name in names}}
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, derandomize=True, max_examples=200)
 @given(layers(89), arrays(), dataflows, st.floats(1, 1000))
 def test_more_bandwidth_is_never_slower(layer: Layer, parameters: dict[str, Any], dataflow: str, factor: float) -> None:
     faster = {**parameters, "bandwidth_gb_s": factor * parameters["bandwidth_gb_s"]}
     assert cost(layer, dataflow, **faster).cycles <= cost(layer, dataflow, **parameters).cycles
 
 
-@settings(deadline=None)
+@settings(deadline=None, derandomize=True)
 @given(layers(89), arrays(), dataflows, st.sampled_from(BUFFERS))
 def test_larger_buffers_are_never_slower_where_nothing_waits_for_memory(
     layer: Layer, parameters: dict[str, Any], dataflow: str, buffer: str
@@ -73,7 +72,7 @@ def test_larger_buffers_are_never_slower_where_nothing_waits_for_memory(
     assert cost(layer, dataflow, **doubled(ideal, buffer)).cycles <= cost(layer, dataflow, **ideal).cycles
 
 
-@settings(deadline=None)
+@settings(deadline=None, derandomize=True)
 @given(layers(89), arrays(), dataflows, st.sampled_from(SIDES))
 def test_more_pes_are_never_slower_where_tiles_drain_and_nothing_waits_for_memory(
     layer: Layer, parameters: dict[str, Any], dataflow: str, side: str
@@ -82,7 +81,7 @@ def test_more_pes_are_never_slower_where_tiles_drain_and_nothing_waits_for_memor
     assert cost(layer, dataflow, **doubled(ideal, side)).cycles <= cost(layer, dataflow, **ideal).cycles
 
 
-@settings(deadline=None)
+@settings(deadline=None, derandomize=True)
 @given(layers(89), arrays(), dataflows)
 def test_a_batch_of_two_takes_at_most_twice_as_long_where_nothing_waits_for_memory(
     layer: Layer, parameters: dict[str, Any], dataflow: str
@@ -113,18 +112,15 @@ def test_a_larger_array_that_drains_as_a_whole_is_slower_on_a_small_matrix(dataf
         assert cost(linear(1, 1, 1), dataflow, **{**ideal, "rows": rows, "cols": cols}).cycles == expected
 
 
-def test_tiles_that_load_behind_the_stream_are_slower_on_more_rows_because_the_first_is_taller() -> None:
-    # 2 x 1 weights, one position. One row: load 1, then folds of 1 and 1. Two rows: load 2, a fold of 2 + 1 + 1 - 2
+def test_a_taller_array_may_use_fewer_rows_where_a_shorter_first_tile_loads_sooner() -> None:
+    # weights 2 x 1, one position. One row: load 1, folds of 1 and 1; two rows: load 2, one fold of 1 + 2 + 1 - 2
     ideal = {**SMALL, "bandwidth_gb_s": inf, "preload": "overlapped"}
     assert cost(linear(1, 2, 1), "weight_stationary", **ideal).cycles == 1 + 1 + 1
-    assert cost(linear(1, 2, 1), "weight_stationary", **doubled(ideal, "rows")).cycles == 2 + 2
+    assert cost(linear(1, 2, 1), "weight_stationary", **doubled(ideal, "rows")).cycles == min(1 + 1 + 1, 2 + 2)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="what must arrive before the first fold grows with the buffer; chunks are not nested"
-)
 @pytest.mark.parametrize("buffer", BUFFERS)
-@settings(deadline=None)
+@settings(deadline=None, derandomize=True)
 @example(linear(2, 17, 1), {**SMALL, "rows": 2}, "output_stationary")  # ifmap: 120 cycles become 124
 @example(linear(1, 17, 2), {**SMALL, "cols": 2}, "output_stationary")  # filter: 120 become 124
 @example(linear(17, 1, 2), {**SMALL, "cols": 2}, "weight_stationary")  # ofmap: 121 become 125
@@ -133,11 +129,8 @@ def test_larger_buffers_are_never_slower(buffer: str, layer: Layer, parameters: 
     assert cost(layer, dataflow, **doubled(parameters, buffer)).cycles <= cost(layer, dataflow, **parameters).cycles
 
 
-@pytest.mark.xfail(
-    strict=True, reason="tiles always fill the array: a larger first one takes longer to arrive, and may not fit"
-)
 @pytest.mark.parametrize("side", SIDES)
-@settings(deadline=None)
+@settings(deadline=None, derandomize=True)
 @example(linear(1, 2, 1), SMALL, "weight_stationary")  # rows: 10 cycles become 14
 @example(linear(1, 1, 2), SMALL, "weight_stationary")  # cols: 10 become 13
 @given(layers(89), arrays(), dataflows)
@@ -148,10 +141,7 @@ def test_more_pes_are_never_slower_where_tiles_drain(
     assert cost(layer, dataflow, **doubled(tight, side)).cycles <= cost(layer, dataflow, **tight).cycles
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a stationary output's operands are not cut into blocks that fit, so a batch can overflow"
-)
-@settings(deadline=None)
+@settings(deadline=None, derandomize=True)
 @example(linear(10, 13, 3), {**SMALL, "ifmap_kib": 0.5}, "output_stationary")  # 568 cycles become 1758
 @example(linear(2, 9, 3), {**SMALL, "cols": 3}, "input_stationary")  # 102 become 227
 @example(
@@ -162,12 +152,10 @@ def test_a_batch_of_two_takes_at_most_twice_as_long(layer: Layer, parameters: di
     assert cost(batch_of_two(layer), dataflow, **parameters).cycles <= 2 * cost(layer, dataflow, **parameters).cycles
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the search takes the fewest cycles, and for one of them spills partial sums off-chip"
-)
-@settings(deadline=None)
-@example(linear(5, 2, 1), {**SMALL, "bandwidth_gb_s": inf}, "weight_stationary")  # 2739 pJ become 17957
-@given(layers(89), arrays(), dataflows)
-def test_a_batch_of_two_takes_at_most_twice_the_energy(layer: Layer, parameters: dict[str, Any], dataflow: str) -> None:
-    once, twice = cost(layer, dataflow, **parameters), cost(batch_of_two(layer), dataflow, **parameters)
-    assert twice.energy_pj <= 2 * once.energy_pj * (1 + 1e-9)
+def test_the_search_takes_cycles_before_energy() -> None:
+    # weights 2 x 1 on one PE: two tiles, each 1 cycle to load and one per position. The buffer holds 8 partial sums of
+    # 32 bits: 5 positions fit; 10 would in two chunks, but each loads the tiles again, and spilling costs no time here
+    ideal = {**SMALL, "bandwidth_gb_s": inf}
+    once, twice = (cost(linear(n, 2, 1), "weight_stationary", **ideal) for n in (5, 10))
+    assert (once.cycles, twice.cycles) == (2 * (1 + 5), 2 * (1 + 10))
+    assert twice.energy_pj > 2 * once.energy_pj

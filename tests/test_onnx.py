@@ -12,7 +12,7 @@ from onnx_models import model, network, node, save, weights
 
 from hwsim.ir.layer import Kind
 from hwsim.ir.network import Network
-from hwsim.ir.onnx import onnx_network
+from hwsim.ir.onnx.importer import onnx_network
 
 
 def _linear(folder: Path, *nodes: Any, x: Any = ("batch", 5), batch: int = 1, **constants: Any) -> Network:

@@ -13,10 +13,10 @@ import pytest
 from onnx import TensorProto, helper
 from onnx_models import Dims, model, network, node, save, weights
 
-import hwsim.ir.onnx_model
+import hwsim.ir.onnx.model
 from hwsim.errors import HwsimError, InputError, UsageError
 from hwsim.ir.network import Network
-from hwsim.ir.onnx import onnx_network
+from hwsim.ir.onnx.importer import onnx_network
 
 
 def _fault(proto: Any, folder: Path, **options: Any) -> str:
@@ -59,7 +59,7 @@ def test_file_that_is_no_model_is_refused(data: bytes, fault: str, tmp_path: Pat
 
 
 def test_file_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hwsim.ir.onnx_model, "MAX_BYTES", 50)
+    monkeypatch.setattr(hwsim.ir.onnx.model, "MAX_BYTES", 50)
     assert "larger than the 50 bytes" in _fault(_relu(), tmp_path)
 
 

@@ -11,7 +11,7 @@ import pytest
 from onnx import helper
 from onnx_models import light_model
 
-from hwsim.ir.onnx import onnx_network
+from hwsim.ir.onnx.importer import onnx_network
 
 BOTTLENECKS = ((3, 56, 64), (4, 28, 128), (6, 14, 256), (3, 7, 512))
 """Blocks, rows and width of each of ResNet-50's stages (He et al., CVPR 2016, Table 1)."""

@@ -35,8 +35,15 @@ def network(shapes: Iterable[Conv | Gemm], whole_windows: bool = True) -> Networ
             net.linear(shape.name, net.input(f"{shape.name}.x", (shape.M, shape.K)), shape.N, bias=False)
             continue
         beyond = [missing(shape.H, shape.R, shape.stride), missing(shape.W, shape.S, shape.stride)]
-        net.conv(shape.name, net.input(f"{shape.name}.x", (1, shape.C, shape.H, shape.W)), shape.K, (shape.R, shape.S),
-                 stride=shape.stride, padding=(0, 0, *beyond) if whole_windows else 0, bias=False)
+        net.conv(
+            shape.name,
+            net.input(f"{shape.name}.x", (1, shape.C, shape.H, shape.W)),
+            shape.K,
+            (shape.R, shape.S),
+            stride=shape.stride,
+            padding=(0, 0, *beyond) if whole_windows else 0,
+            bias=False,
+        )
     return net.build()
 
 
@@ -81,8 +88,11 @@ def unlike_simulation(records: Sequence[Record]) -> list[str]:
         result = hwsim.simulate(layers, on=chip, dataflow=DATAFLOWS[machine.dataflow])
         for (_, shape, report), layer in zip(group, result.layers, strict=True):
             ours = (
-                layer.timing.total_cycles, words(layer, "ifmap_buffer", "read"), words(layer, "filter_buffer", "read"),
-                words(layer, "ofmap_buffer", "write"), layer.counts.get(("ofmap_buffer", "read", "psum"), 0),
+                layer.timing.total_cycles,
+                words(layer, "ifmap_buffer", "read"),
+                words(layer, "filter_buffer", "read"),
+                words(layer, "ofmap_buffer", "write"),
+                layer.counts.get(("ofmap_buffer", "read", "psum"), 0),
             )
             if ours != physical(machine, shape, report):
                 wrong.append(f"{machine} {shape}: {ours}, SCALE-Sim {physical(machine, shape, report)}")
@@ -104,8 +114,11 @@ def physical(machine: Machine, shape: Conv | Gemm, report: Report) -> tuple[int,
     row_folds = ceil_div(layer.reduction, machine.rows)
     in_place = machine.dataflow == "os"
     return (
-        report.total_cycles + 1, report.sram_ifmap_reads, report.sram_filter_reads,
-        outputs if in_place else report.sram_ofmap_writes, 0 if in_place else (row_folds - 1) * outputs,
+        report.total_cycles + 1,
+        report.sram_ifmap_reads,
+        report.sram_filter_reads,
+        outputs if in_place else report.sram_ofmap_writes,
+        0 if in_place else (row_folds - 1) * outputs,
     )
 
 
@@ -116,8 +129,11 @@ def test_sample_has_540_rows_on_square_wide_and_tall_arrays() -> None:
 
 
 def test_sample_has_alexnet_at_128x128_output_stationary_as_measured() -> None:
-    cycles = [report.total_cycles for machine, shape, report in SAMPLE
-              if machine.dataflow == "os" and machine.rows == 128 and shape in ALEXNET]
+    cycles = [
+        report.total_cycles
+        for machine, shape, report in SAMPLE
+        if machine.dataflow == "os" and machine.rows == 128 and shape in ALEXNET
+    ]
     # conv1: 55 * 55 = 3025 outputs in ceil(3025 / 128) = 24 folds of 128 + 128 + 11 * 11 * 3 - 2 = 617 cycles, less 1
     assert cycles == [24 * 617 - 1, 26539, 7673, 11129, 7419]
 

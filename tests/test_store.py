@@ -87,9 +87,7 @@ def test_a_layer_name_that_looks_like_something_else_stays_text(name: str, tmp_p
         (lambda text: b"\xff\xfe\x00" + text.encode(), "not a table of layers"),
     ],
 )
-def test_a_malformed_table_is_an_input_error(
-    change: Callable[[str], str | bytes], fault: str, tmp_path: Path
-) -> None:
+def test_a_malformed_table_is_an_input_error(change: Callable[[str], str | bytes], fault: str, tmp_path: Path) -> None:
     text = store.csv_text([result("a")])
     assert ",221," in text  # 17 x 13 multiply-accumulates
     with pytest.raises(InputError, match=fault):

@@ -84,11 +84,12 @@ def test_a_layer_of_one_fold_is_one_pass_of_fill_compute_and_drain() -> None:
 
 
 def test_off_chip_transfers_stand_on_a_track_of_their_own() -> None:
-    # one int8 word per cycle: 35 + 15 words come first, 21 leave last
+    # one int8 word per cycle: 15 weights come first, the last 3 outputs leave last, 35 inputs and 18 outputs between
     mapping, chip, _ = placed(linear(7, 5, 3), "weight_stationary", rows=5, cols=3, bandwidth_gb_s=1)
     assert [span for span in array.spans(mapping, chip) if span.unit == "off-chip memory"] == [
-        Span("off-chip memory", "first tiles in", 0, 50),
-        Span("off-chip memory", "last outputs out", 68, 21),
+        Span("off-chip memory", "first tiles in", 0, 15),
+        Span("off-chip memory", "pass 0", 15, 53),
+        Span("off-chip memory", "last outputs out", 68, 3),
     ]
 
 

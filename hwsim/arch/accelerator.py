@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from math import inf
 from typing import Literal
 
 from hwsim.arch.energy import EnergyTable
@@ -132,7 +133,9 @@ class Accelerator:
 
 
 def check_positive(chip: str, **values: float) -> None:
-    """Raise `InputError` naming the first of a chip's parameters that is not above zero."""
+    """Raise `InputError` naming the first of a chip's parameters that is not above zero, or not finite."""
     for name, value in values.items():
-        if not value > 0:
-            raise InputError(f"chip '{chip}': {name}={value:g} must be above 0")
+        if not 0 < value < inf:
+            raise InputError(
+                f"chip '{chip}': {name}={value:g} must be above 0" + (" and finite" if value == inf else "")
+            )

@@ -37,6 +37,7 @@ from hwsim.units import gb_s_to_bits_s, kib_to_bits, mhz_to_hz
 
 FORMATS = (int8, int16, fp16, bf16, fp32)
 DATAFLOWS = ("weight_stationary", "output_stationary", "input_stationary")
+NARROWEST_BITS, WIDEST_BITS = min(fmt.bits for fmt in FORMATS), max(fmt.accumulator_bits for fmt in FORMATS)
 BUFFERS = {"ifmap_buffer": "input", "filter_buffer": "weight", "ofmap_buffer": "output"}
 
 
@@ -66,15 +67,15 @@ def systolic(
         ifmap_kib=ifmap_kib,
         filter_kib=filter_kib,
         ofmap_kib=ofmap_kib,
-        bandwidth_gb_s=bandwidth_gb_s,
+        bandwidth_gb_s=1 if bandwidth_gb_s == inf else bandwidth_gb_s,
         clock_mhz=clock_mhz,
         node_nm=node_nm,
         vector_lanes=vector_lanes or cols,
     )
     _check_choice("drain", drain, ("array", "tile"))
     _check_choice("preload", preload, ("serial", "overlapped"))
-    clock_hz = mhz_to_hz(clock_mhz)
-    capacities = {name: kib_to_bits(kib) for name, kib in zip(BUFFERS, (ifmap_kib, filter_kib, ofmap_kib), strict=True)}
+    clock_hz = _clock_hz(clock_mhz)
+    capacities = _capacities(ifmap_kib=ifmap_kib, filter_kib=filter_kib, ofmap_kib=ofmap_kib)
     parameters = {
         "rows": rows,
         "cols": cols,
@@ -104,6 +105,22 @@ def systolic(
     )
 
 
+def _clock_hz(clock_mhz: float) -> int:
+    clock_hz = mhz_to_hz(clock_mhz)
+    if clock_hz < 1:
+        raise InputError(f"chip 'systolic': clock_mhz={clock_mhz:g} is less than 1 Hz")
+    return clock_hz
+
+
+def _capacities(**kib: float) -> dict[str, int]:
+    """Return the bits of each buffer; half of one must hold the smallest word."""
+    bits = {name: kib_to_bits(size) for name, size in kib.items()}
+    for name, capacity in bits.items():
+        if capacity < 2 * NARROWEST_BITS:
+            raise InputError(f"chip 'systolic': {name}={kib[name]:g} is less than two words of {NARROWEST_BITS} bits")
+    return dict(zip(BUFFERS, bits.values(), strict=True))
+
+
 def _buffers(rows: int, cols: int, capacities: dict[str, int]) -> tuple[MemoryLevel, ...]:
     """Buffers as wide as the side of the array they feed, in words of the widest format."""
     words = {"ifmap_buffer": rows, "filter_buffer": cols, "ofmap_buffer": cols}
@@ -111,8 +128,8 @@ def _buffers(rows: int, cols: int, capacities: dict[str, int]) -> tuple[MemoryLe
         MemoryLevel(
             name,
             capacities[name],
-            Fraction(words[name] * 32),
-            Fraction(words[name] * 32),
+            Fraction(words[name] * WIDEST_BITS),
+            Fraction(words[name] * WIDEST_BITS),
             (operand,),
             double_buffered=True,
             accumulates=operand == "output",

@@ -35,7 +35,7 @@ def spans(mapping: Mapping, chip: Accelerator) -> Iterator[Span]:
     """Yield the timeline of a mapped layer, from cycle 0."""
     from hwsim.engine import trace
 
-    return trace.array_spans(mapping.folding)
+    return trace.array_spans(mapping.folding, mapping.totals)
 
 
 def array_counts(mapping: Mapping, chip: Accelerator, fmt: NumberFormat) -> dict[Action, int]:
@@ -46,7 +46,7 @@ def array_counts(mapping: Mapping, chip: Accelerator, fmt: NumberFormat) -> dict
     """
     f, layer, home = mapping.folding, mapping.layer, chip.home
     macs, rows, cols, stream = layer.macs, f.row_extent, f.col_extent, f.stream_extent
-    outputs = f.copies * layer.positions * layer.K
+    outputs = layer.steps * layer.G * layer.positions * layer.K
     if f.stationary == "output":
         input_reads, weight_reads = f.copies * rows * stream * f.col_folds, f.copies * cols * stream * f.row_folds
         input_hops = weight_hops = macs

@@ -45,12 +45,12 @@ def run(mapping: Mapping, chip: Accelerator, fmt: NumberFormat, seed: int = 0) -
     layer, folding = mapping.layer, mapping.folding
     machine = _Machine(mapping, chip, fmt)
     outputs = []
-    for copy in range(folding.copies):
-        step, group = divmod(copy, layer.G)
+    for product in range(folding.copies // folding.parts):
+        step, group = divmod(product, layer.G)
         if group == 0:
             x, weights = lowering.random_operands(layer, fmt, seed + step)
         a, b = lowering.input_matrix(layer, x, group), lowering.weight_matrix(layer, weights, group)
-        outputs.append(machine.multiply(a, b))
+        outputs.append(np.concatenate([machine.multiply(part, b) for part in np.split(a, folding.parts)]))
         _require_equal(layer.name, outputs[-1], lowering.product(a, b, fmt), fmt)
     return Stepped(machine.outcome(), np.stack(outputs))
 

@@ -8,11 +8,15 @@ from typing import Any, NamedTuple
 
 from hwsim.mapping import passes
 from hwsim.mapping.folding import Folding
+from hwsim.mapping.passes import Totals
 from hwsim.results.record import Timing
 from hwsim.units import ceil_div
 
 MAX_PASSES = 64
 """Events drawn per layer: runs of more passes are joined, so that a trace stays small enough to open."""
+
+MAX_WALKED = 1_000_000
+"""Passes looked at per layer: one of more is drawn as a whole."""
 
 SECONDS_TO_US = 1e6
 
@@ -26,8 +30,11 @@ class Span(NamedTuple):
     cycles: int
 
 
-def array_spans(folding: Folding) -> Iterator[Span]:
-    """Yield what array and off-chip memory do, pass by pass; long layers have several passes per event."""
+def array_spans(folding: Folding, totals: Totals) -> Iterator[Span]:
+    """Yield what array and off-chip memory do, pass by pass; long layers have several per event, or all in one."""
+    if folding.passes > MAX_WALKED:
+        yield from _joined(totals)
+        return
     count, walk = folding.passes, passes.walk(folding)
     group = ceil_div(count, MAX_PASSES)
     startup = passes.transfer_cycles(folding, passes.startup_bits(folding))
@@ -51,6 +58,13 @@ def array_spans(folding: Folding) -> Iterator[Span]:
         at += lasting
     if tail:
         yield Span("off-chip memory", "last outputs out", at, tail)
+
+
+def _joined(totals: Totals) -> Iterator[Span]:
+    """Yield one event per phase of all passes."""
+    yield Span("array", "all passes", 0, totals.total_cycles)
+    phases = {name: getattr(totals, f"{name}_cycles") for name in ("fill", "compute", "drain", "stall")}
+    yield from _phases(0, phases.items())
 
 
 def vector_spans(timing: Timing) -> Iterator[Span]:

@@ -7,8 +7,9 @@
 | `shapes`    | shape inference                                             |
 | `builder`   | `NetworkBuilder`: one method per operator                   |
 | `recurrent` | LSTM, GRU and RNN lowered to matrix products over time      |
-| `onnx`      | networks from ONNX files                                    |
+| `onnx`      | package: networks from ONNX files                           |
 | `topology`  | networks from SCALE-Sim topology CSV files                  |
+| `untrusted` | bounded reading of files that nobody vouches for            |
 """
 
 from hwsim.ir.builder import NetworkBuilder

@@ -232,7 +232,7 @@ class NetworkBuilder:
         if not self._layers:
             raise InputError(f"network '{self.name}' has no layers")
         inputs = tuple(Tensor(t.name, t.shape, self._carried.get(t.name)) for t in self._inputs)
-        return Network(self.name, inputs, tuple(self._layers), source, tuple(notes), tensors or {})
+        return Network(self.name, inputs, tuple(self._layers), source, tuple(notes), tensors=tensors or {})
 
     def _padding(
         self,

@@ -37,12 +37,12 @@ def _derived() -> Any:
 
 @dataclass(frozen=True)
 class Folding:
-    """The folds of a layer. Extents are those of one of `copies` equal products (groups, time steps) done in sequence.
+    """The folds of a layer. Extents are of one of `copies` equal products (steps, groups, parts) done in sequence.
 
     `chunk` is how much of the stream passes before the next stationary tile is loaded; with the output stationary it is
     all of it, and `outer` says which axis's tiles are the outer ones. `input_visit` and `weight_visit` are the off-chip
     words of one visit to the whole operand, the rooms are usable bits of its buffer. `warm_copies` of the copies find
-    their weights on chip. Bandwidth is (bits, in cycles), None without limit.
+    their weights on chip. A batch may be cut into `parts`. Bandwidth is (bits, in cycles), None without limit.
 
     What follows from these is derived once, because a search makes many foldings: tiles along rows and columns, the
     size of the last, what the table above says, `chunks`, the visits to each stationary tile, and `spills`: whether the
@@ -59,6 +59,7 @@ class Folding:
     stream_extent: int
     chunk: int
     outer: Literal["rows", "cols"]
+    parts: int
     copies: int
     warm_copies: int
     input_visit: int
@@ -141,6 +142,8 @@ class Folding:
         extent = extents(layer)
         on_rows, on_cols, streamed = AXES[self.stationary]
         tile_rows, tile_cols = min(self.rows, self.row_extent), min(self.cols, self.col_extent)
+        positions = extent["NPQ"]
+        extent["NPQ"] //= self.parts
         tiles = [
             Loop("buffer", on_rows, extent[on_rows], tile_rows),
             Loop("buffer", on_cols, extent[on_cols], tile_cols),
@@ -149,6 +152,7 @@ class Folding:
             tiles.reverse()
         return (
             Loop("dram", "G", extent["G"], 1),
+            *([Loop("dram", "NPQ", positions, extent["NPQ"])] if self.parts > 1 else []),
             Loop("dram", streamed, extent[streamed], self.chunk),
             *tiles,
             Loop("array", on_rows, tile_rows, 1, "rows"),

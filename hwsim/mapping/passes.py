@@ -133,6 +133,16 @@ def totals(f: Folding, ideal: Totals) -> Totals:
     return ideal._replace(stall_cycles=stall)
 
 
+def moves_once(f: Folding) -> bool:
+    """Whether every operand crosses the chip's edge once per copy; then no other folding of the tiles moves less."""
+    passing_again = f.pass_folds if f.stationary == "output" else f.inner_count
+    largest = f.passing_visit - (f.outer_count - 1) * (f.passing_visit * f.outer_size // f.outer_extent)
+    return not f.spills and (
+        (f.outer_count == 1 or f.held_visit * f.word_bits <= f.held_room_bits)
+        and (passing_again == 1 or largest * f.word_bits <= f.passing_room_bits)
+    )
+
+
 def least_cycles(f: Folding, ideal: Totals) -> int:
     """Return a bound on the cycles that is quicker to find: the array's own, or those of all that moves."""
     return max(ideal.total_cycles, transfer_cycles(f, ideal.moved_bits))
@@ -155,21 +165,19 @@ def stall_cycles(f: Folding, one: Pass, aside_bits: int = 0) -> int:
 
 
 def startup_bits(f: Folding) -> int:
-    """Return what must arrive before the first fold can start: its tiles, as far as their buffers hold them."""
-    passing, held = _passing_words(f, 0, 0), _held_words(f, 0, 0)
+    """Return what must arrive before the first fold can start: its stationary tile, or a word of each stream."""
     if f.stationary == "output":
-        held = ceil_div(held, f.pass_folds)
-        passing = _share(f.passing_visit, 0, f.outer_count, f.outer_size, f.outer_extent)
-    else:
-        tile_rows = min(f.rows, f.row_extent)
-        passing, held = ceil_div(passing * tile_rows, f.row_extent), ceil_div(held * tile_rows, f.row_extent)
-    return min(passing * f.word_bits, f.passing_room_bits) + min(held * f.word_bits, f.held_room_bits)
+        passing, held = _passing_words(f, 0, 0), _held_words(f, 0, 0)
+        along, across = min(f.rows, f.row_extent), min(f.cols, f.col_extent)
+        if not f.passing_is_input:
+            passing, held = held, passing
+        return (min(along, passing) + min(across, held)) * f.word_bits
+    return ceil_div(_held_words(f, 0, 0) * min(f.rows, f.row_extent), f.row_extent) * f.word_bits
 
 
 def tail_bits(f: Folding) -> int:
-    """Return what leaves after the last fold: its outputs, as far as their buffer holds them."""
-    along = f.last_rows if f.stationary == "output" else f.stream_extent - (f.chunks - 1) * f.chunk
-    return min(along * f.last_cols * f.word_bits, f.output_room_bits)
+    """Return what leaves after the last fold: outputs that finish with it, all of a stationary tile or else one row."""
+    return f.last_cols * (f.last_rows if f.stationary == "output" else 1) * f.word_bits
 
 
 def _held_words(f: Folding, outer: int, inner: int) -> int:

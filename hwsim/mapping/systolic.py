@@ -2,36 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from hwsim.arch.accelerator import Accelerator
 from hwsim.formats import NumberFormat
 from hwsim.ir.layer import Kind, Layer
 from hwsim.mapping.folding import AXES, Folding, Operand
 from hwsim.mapping.loops import Mapping, extents
-from hwsim.mapping.passes import Totals, least_cycles, totals, unstalled
+from hwsim.mapping.passes import Totals, least_cycles, moves_once, totals, unstalled
 from hwsim.units import ceil_div
 
 
 def place(layer: Layer, chip: Accelerator, fmt: NumberFormat, stationary: Operand, dataflow: str) -> Mapping:
     """Return the mapping of least cycles, and among those of fewest off-chip bits, with `stationary` kept in the PEs.
 
-    Tried are, for stationary weights and inputs, streams cut so that the partial sums or the streaming operand fit
-    their buffer, or not at all; for stationary outputs, which axis's tiles stay while the other's go by.
+    Tried are streams cut so that partial sums or the passing operand fit their buffers, batches cut so that what comes
+    again fits, either axis outermost with the output stationary, and, where tiles need not cross the whole array, tiles
+    of half its sides, and half of those. What does not fit less when halved is not tried: cuts are at powers of two, so
+    that the passes of a coarser one are those of a finer one joined, and never slower.
     """
-    whole = whole_stream(layer, chip, fmt, stationary)
-    tried = _output_candidates(whole) if stationary == "output" else _operand_candidates(whole)
-    return Mapping(layer, dataflow, *_cheapest(tried))
+    return Mapping(layer, dataflow, *_cheapest(foldings(layer, chip, fmt, stationary)))
 
 
-def whole_stream(layer: Layer, chip: Accelerator, fmt: NumberFormat, stationary: Operand) -> Folding:
-    """Return the folding that streams all of the third dimension through each tile."""
+def foldings(layer: Layer, chip: Accelerator, fmt: NumberFormat, stationary: Operand) -> list[Folding]:
+    """Return the foldings among which `place` chooses."""
+    return [
+        folding
+        for rows, cols in _tiles(chip)
+        for folding in _candidates(whole_stream(layer, chip, fmt, stationary, rows, cols), layer)
+    ]
+
+
+def _cheapest(tried: list[Folding]) -> tuple[Folding, Totals]:
+    """Return the folding of least cycles, then of fewest bits; one whose bound is no better is not timed."""
+    ideals = [unstalled(folding) for folding in tried]
+    if len(tried) == 1:
+        return tried[0], totals(tried[0], ideals[0])
+    bounds = sorted(
+        (least_cycles(folding, ideal), ideal.moved_bits, index)
+        for index, (folding, ideal) in enumerate(zip(tried, ideals, strict=True))
+    )
+    best: tuple[int, int, int, Totals] | None = None
+    for least, bits, index in bounds:
+        if best is not None and (least, bits, index) > best[:3]:
+            break
+        found = totals(tried[index], ideals[index])
+        timed = (found.total_cycles, bits, index, found)
+        best = timed if best is None else min(best, timed)
+    assert best is not None, "something is always tried"
+    return tried[best[2]], best[3]
+
+
+def whole_stream(
+    layer: Layer, chip: Accelerator, fmt: NumberFormat, stationary: Operand, rows: int, cols: int
+) -> Folding:
+    """Return the folding into tiles of `rows` x `cols` that streams all of the third dimension through each."""
     extent, rooms, array = extents(layer), chip.rooms, chip.array
     on_rows, on_cols, streamed = AXES[stationary]
     weight_visit = layer.K * layer.reduction
     reused = layer.steps > 1 and weight_visit * layer.G * fmt.bits <= rooms["weight"]
     return Folding(
         stationary=stationary,
-        rows=array.rows,
-        cols=array.cols,
+        rows=rows,
+        cols=cols,
         tight=array.drain == "tile",
         overlapped=array.preload == "overlapped" and stationary != "output",
         row_extent=extent[on_rows],
@@ -39,9 +72,10 @@ def whole_stream(layer: Layer, chip: Accelerator, fmt: NumberFormat, stationary:
         stream_extent=extent[streamed],
         chunk=extent[streamed],
         outer="cols",
+        parts=1,
         copies=extent["G"],
         warm_copies=layer.G * (layer.steps - 1) if reused else 0,
-        input_visit=input_visit(layer, stationary, array.rows, rooms["input"] // fmt.bits),
+        input_visit=input_visit(layer, stationary, rows, rooms["input"] // fmt.bits),
         weight_visit=weight_visit,
         input_room_bits=rooms["input"],
         weight_room_bits=rooms["weight"],
@@ -69,38 +103,75 @@ def input_visit(layer: Layer, stationary: Operand, rows: int, room_words: int) -
     return layer.input_elements_used // layer.G
 
 
-def _operand_candidates(whole: Folding) -> list[Folding]:
-    """Return foldings whose chunks let the partial sums, or those and the passing operand, stay on chip."""
-    chunks = {whole.stream_extent}
-    fits = whole.stream_extent
-    if whole.spills:
-        fits = max(1, whole.output_room_bits // (min(whole.cols, whole.col_extent) * whole.accumulator_bits))
-        chunks.add(fits)
-    visit_bits, room_bits = whole.passing_visit * whole.word_bits, whole.passing_room_bits
-    if whole.col_folds > 1 and visit_bits > room_bits:
-        chunks.add(max(1, min(fits, room_bits * whole.stream_extent // visit_bits)))
-    return [whole if chunk == whole.chunk else whole.but(chunk=chunk) for chunk in sorted(chunks, reverse=True)]
+def _tiles(chip: Accelerator) -> Iterator[tuple[int, int]]:
+    """Yield tile sizes: the array, and where a wave need not cross all of it, its halves, quarters and so on."""
+    rows, cols = chip.array.rows, chip.array.cols
+    if chip.array.drain == "array":
+        yield rows, cols
+        return
+    for shorter in range(rows.bit_length()):
+        for narrower in range(cols.bit_length()):
+            yield rows >> shorter, cols >> narrower
 
 
-def _output_candidates(whole: Folding) -> list[Folding]:
-    """Return foldings with either axis outermost; with one fold along an axis both are the same."""
-    if whole.row_folds == 1 or whole.col_folds == 1:
-        return [whole]
-    return [whole, whole.but(outer="rows")]
+def _candidates(whole: Folding, layer: Layer) -> Iterator[Folding]:
+    """Yield the foldings worth timing; of the whole batch alone where nothing crosses the chip's edge twice."""
+    yield from _orders(whole)
+    if moves_once(whole):
+        return
+    for parts in _parts(layer):
+        part = cut_batch(whole, parts)
+        if parts > 1:
+            yield from _orders(part)
+        for chunk in sorted(_useful_chunks(part), reverse=True):
+            yield part.but(chunk=chunk)
 
 
-def _cheapest(tried: list[Folding]) -> tuple[Folding, Totals]:
-    """Return the folding of least cycles, then of fewest bits; one whose bound is no better is not timed."""
-    if len(tried) == 1:
-        return tried[0], totals(tried[0], unstalled(tried[0]))
-    bounded = []
-    for index, folding in enumerate(tried):
-        ideal = unstalled(folding)
-        bounded.append((least_cycles(folding, ideal), ideal.moved_bits, index, ideal))
-    best: tuple[int, int, int, Totals] | None = None
-    for bound, bits, index, ideal in sorted(bounded):
-        if best is None or (bound, bits) < best[:2]:
-            found = totals(tried[index], ideal)
-            best = min(best or (found.total_cycles, bits, index, found), (found.total_cycles, bits, index, found))
-    assert best is not None
-    return tried[best[2]], best[3]
+def _orders(f: Folding) -> Iterator[Folding]:
+    """Yield the folding, and with the output stationary the one with the other axis outermost."""
+    yield f
+    if f.stationary == "output" and f.row_folds > 1 and f.col_folds > 1:
+        yield f.but(outer="rows")
+
+
+def _useful_chunks(f: Folding) -> set[int]:
+    """Return the longest streams, powers of two, with which the partial sums or the passing operand fit on chip."""
+    limits: list[int] = []
+    if f.stationary == "output":
+        return set()
+    if f.spills:
+        limits.append(f.output_room_bits // (min(f.cols, f.col_extent) * f.accumulator_bits))
+    visit_bits = f.passing_visit * f.word_bits
+    if f.col_folds > 1 and visit_bits > f.passing_room_bits:
+        limits.append(f.passing_room_bits * f.stream_extent // visit_bits)
+    return {_power_of_two(limit) for limit in (*limits, min(limits, default=0)) if 1 <= limit < f.stream_extent}
+
+
+def _parts(layer: Layer) -> Iterator[int]:
+    """Yield into how many equal parts a batch can be cut: the powers of two that divide it."""
+    for power in range((layer.N & -layer.N).bit_length()):
+        yield 1 << power
+
+
+def cut_batch(f: Folding, parts: int) -> Folding:
+    """Return the folding of each of `parts` equal parts of the batch; weights that fit stay for the next part."""
+    if parts == 1:
+        return f
+    axis = {"weight": "stream_extent", "input": "col_extent", "output": "row_extent"}[f.stationary]
+    extent = getattr(f, axis) // parts
+    cold = f.copies - f.warm_copies
+    if f.weight_visit * f.word_bits > f.weight_room_bits:
+        cold *= parts
+    return f.but(
+        **{axis: extent},
+        chunk=extent if axis == "stream_extent" else f.chunk,
+        parts=parts,
+        copies=f.copies * parts,
+        warm_copies=f.copies * parts - cold,
+        input_visit=f.input_visit // parts,
+    )
+
+
+def _power_of_two(limit: int) -> int:
+    """Return the largest power of two that is at most `limit`."""
+    return 1 << (limit.bit_length() - 1)

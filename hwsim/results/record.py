@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -132,7 +132,8 @@ class NetworkResult:
     fmt: NumberFormat
     fidelity: str
     layers: tuple[LayerResult, ...]
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    seed: int = 0
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -192,12 +193,13 @@ class NetworkResult:
     def inputs(self) -> Row:
         """What ran: the network, the chip with all its parameters, and how."""
         return {
-            "network": self.network.name,
+            "network": self.network.spec or self.network.name,
             "chip": self.chip.name,
             "parameters": dict(self.chip.parameters),
             "dataflow": self.dataflow,
             "format": self.fmt.name,
             "fidelity": self.fidelity,
+            **({"seed": self.seed} if self.fidelity == "stepped" else {}),
         }
 
     def as_dict(self) -> Row:

@@ -12,16 +12,16 @@ import onnx.helper
 import onnx.numpy_helper
 
 from hwsim.errors import InputError
-from hwsim.ir.onnx_attention import ATTENTION
-from hwsim.ir.onnx_constants import FOLDED, REARRANGING, SMALL, Constant, fold, from_array, from_tensor
-from hwsim.ir.onnx_guards import check_node
-from hwsim.ir.onnx_layout import LAYOUT
-from hwsim.ir.onnx_lowering import Lowering, Node, NotSimulatedError
-from hwsim.ir.onnx_model import one_line
-from hwsim.ir.onnx_operators import OPERATORS, Operator, learned_constants
-from hwsim.ir.onnx_products import PRODUCTS
-from hwsim.ir.onnx_recurrent import RECURRENT
-from hwsim.ir.onnx_values import FAULTS, Value, agreed, inferred
+from hwsim.ir.onnx.attention import ATTENTION
+from hwsim.ir.onnx.constants import FOLDED, REARRANGING, SMALL, Constant, fold, from_array, from_tensor
+from hwsim.ir.onnx.guards import check_node
+from hwsim.ir.onnx.layout import LAYOUT
+from hwsim.ir.onnx.lowering import Lowering, Node, NotSimulatedError
+from hwsim.ir.onnx.model import one_line
+from hwsim.ir.onnx.operators import OPERATORS, Operator, learned_constants
+from hwsim.ir.onnx.products import PRODUCTS
+from hwsim.ir.onnx.recurrent import RECURRENT
+from hwsim.ir.onnx.values import FAULTS, Value, agreed, inferred
 
 LOWERED: dict[str, Operator] = {**OPERATORS, **LAYOUT, **PRODUCTS, **ATTENTION, **RECURRENT}
 """What each operator of ONNX's own domain becomes; operators of other domains and of subgraphs are not simulated."""

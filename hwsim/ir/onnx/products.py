@@ -13,8 +13,8 @@ from math import prod
 from hwsim.errors import InputError
 from hwsim.ir import shapes
 from hwsim.ir.layer import Shape
-from hwsim.ir.onnx_constants import Constant
-from hwsim.ir.onnx_lowering import Lowering, Node, NotSimulatedError
+from hwsim.ir.onnx.constants import Constant
+from hwsim.ir.onnx.lowering import Lowering, Node, NotSimulatedError
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from hwsim.errors import InputError
 from hwsim.ir.builder import NetworkBuilder
 from hwsim.ir.layer import Shape
-from hwsim.ir.onnx_constants import Constant
-from hwsim.ir.onnx_values import Value
+from hwsim.ir.onnx.constants import Constant
+from hwsim.ir.onnx.values import Value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

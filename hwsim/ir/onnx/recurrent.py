@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from hwsim.errors import InputError
-from hwsim.ir.onnx_constants import Constant
-from hwsim.ir.onnx_lowering import Lowering, Node, NotSimulatedError
+from hwsim.ir.onnx.constants import Constant
+from hwsim.ir.onnx.lowering import Lowering, Node, NotSimulatedError
 from hwsim.ir.recurrent import recurrent
 
 GATES = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}

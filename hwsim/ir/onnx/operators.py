@@ -8,9 +8,9 @@ from math import prod
 
 from hwsim.errors import InputError
 from hwsim.ir import shapes
-from hwsim.ir.onnx_constants import Constant
-from hwsim.ir.onnx_lowering import Lowering, Node, NotSimulatedError
-from hwsim.ir.onnx_products import image, window
+from hwsim.ir.onnx.constants import Constant
+from hwsim.ir.onnx.lowering import Lowering, Node, NotSimulatedError
+from hwsim.ir.onnx.products import image, window
 
 Operator = Callable[[Lowering, Node], str | None]
 """Adds the layers of a node; returns the one that computes its first result, or None where it named them itself."""

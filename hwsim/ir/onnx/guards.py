@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from hwsim.errors import InputError
 from hwsim.ir.builder import MAX_SIZE
-from hwsim.ir.onnx_lowering import Node
-from hwsim.ir.onnx_values import Value
+from hwsim.ir.onnx.lowering import Node
+from hwsim.ir.onnx.values import Value
 
 POSITIVE = ("blocksize", "dilations", "group", "hidden_size", "kernel_shape", "num_groups", "num_outputs", "strides")
 """Attributes that count something there must be at least one of; squared they must not overflow."""

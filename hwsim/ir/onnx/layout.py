@@ -6,8 +6,8 @@ from functools import partial
 
 from hwsim.errors import InputError
 from hwsim.ir import shapes
-from hwsim.ir.onnx_lowering import Lowering, Node, NotSimulatedError
-from hwsim.ir.onnx_operators import Operator, learned_constants
+from hwsim.ir.onnx.lowering import Lowering, Node, NotSimulatedError
+from hwsim.ir.onnx.operators import Operator, learned_constants
 
 
 def moved(g: Lowering, node: Node, function: str) -> str:

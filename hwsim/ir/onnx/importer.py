@@ -18,11 +18,11 @@ import onnx
 from hwsim.errors import InputError
 from hwsim.ir.builder import NetworkBuilder
 from hwsim.ir.network import Network
-from hwsim.ir.onnx_constants import Constant, from_tensor
-from hwsim.ir.onnx_lowering import Lowering
-from hwsim.ir.onnx_model import read_model
-from hwsim.ir.onnx_node import OnnxFile, lower_node, plain_domain
-from hwsim.ir.onnx_values import Value, agreed, batch_symbols, input_shape, value_of, with_batch
+from hwsim.ir.onnx.constants import Constant, from_tensor
+from hwsim.ir.onnx.lowering import Lowering
+from hwsim.ir.onnx.model import read_model
+from hwsim.ir.onnx.node import OnnxFile, lower_node, plain_domain
+from hwsim.ir.onnx.values import Value, agreed, batch_symbols, input_shape, value_of, with_batch
 
 
 def onnx_network(path: Path, *, batch: int = 1) -> Network:

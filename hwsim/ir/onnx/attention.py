@@ -8,7 +8,7 @@ from math import prod
 
 from hwsim.errors import InputError
 from hwsim.ir.layer import Shape
-from hwsim.ir.onnx_lowering import Lowering, Node, NotSimulatedError
+from hwsim.ir.onnx.lowering import Lowering, Node, NotSimulatedError
 
 MASK, PAST = 3, 4
 """Optional operands of Attention: the mask, and the first of those that hold earlier keys and values."""
