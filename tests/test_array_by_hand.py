@@ -215,6 +215,20 @@ def test_chunks_reload_weights_that_their_buffer_does_not_hold() -> None:
     assert close(linear(23, 7, 3), "weight_stationary", **tiny).counts["dram", "read", "weight"] == 3 * 7 * 3
 
 
+def test_a_stream_is_cut_where_the_inputs_that_every_column_tile_needs_would_not_fit() -> None:
+    # 4 filters are 2 column tiles; 0.125 KiB is 1024 bits, 512 in use: 64 of 23 x 7 inputs, 9 positions; cut 8 + 8 + 7
+    small = {**IDEAL, "ifmap_kib": 0.125, "bandwidth_gb_s": 1.0, "rows": 7}
+    mapping, _, _ = placed(linear(23, 7, 4), "weight_stationary", **small)
+    assert (mapping.folding.chunk, mapping.folding.chunks) == (8, 3)
+    counts = close(linear(23, 7, 4), "weight_stationary", **small).counts
+    assert counts["dram", "read", "input"] == 23 * 7
+    assert counts["filter_buffer", "read", "weight"] == 3 * 7 * 4
+    # with nothing to wait for, the whole stream is faster and the inputs come for each column tile
+    counts = close(linear(23, 7, 4), "weight_stationary", **{**small, "bandwidth_gb_s": inf}).counts
+    assert counts["dram", "read", "input"] == 2 * 23 * 7
+    assert counts["filter_buffer", "read", "weight"] == 7 * 4
+
+
 def test_windows_whose_rows_do_not_fit_are_fetched_one_by_one() -> None:
     # 3 x 3 windows of a 7 x 7 image: 49 distinct inputs, 25 x 9 in windows. 3 rows of 7 need 168 bits
     layer = conv((1, 1, 7, 7), 3, 3)

@@ -104,6 +104,22 @@ def test_more_than_64_passes_are_joined_in_equal_groups(filters: int, drawn: int
     assert (len(spans), spans[-1].name) == (drawn, last)
 
 
+def test_a_layer_of_more_passes_than_are_looked_at_is_drawn_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace, "MAX_WALKED", 2)
+    # 7 filters in columns of 2 are 4 passes of 2 x 5 + 2 + 3 - 2 cycles; 10 words before the first, 1 after the last
+    mapping, chip, fmt = placed(linear(3, 5, 7), "weight_stationary", rows=5, cols=2, bandwidth_gb_s=1)
+    timing, spans = array.closed(mapping, chip, fmt).timing, list(array.spans(mapping, chip))
+    assert timing == Timing(20, 12, 10 + 1 + (15 + 6 - 13) + (10 + 6 - 13) + (10 + 6 - 13), 20)
+    assert spans[0] == Span("array", "all passes", 0, timing.total_cycles)
+    assert [(span.name, span.cycles) for span in spans[1:]] == [
+        ("fill", 20),
+        ("compute", 12),
+        ("drain", 20),
+        ("stall", 25),
+    ]
+    assert end(spans[-1]) == timing.total_cycles
+
+
 def test_vector_layers_have_compute_and_stall_on_the_lanes_track() -> None:
     spans = list(vector.spans(Outcome(Timing(compute_cycles=7, stall_cycles=5), {})))
     assert spans == [Span("vector lanes", "compute", 0, 7), Span("vector lanes", "stall", 7, 5)]

@@ -21,7 +21,7 @@ def closed(mapping: Mapping, chip: Accelerator, fmt: NumberFormat) -> Outcome:
     """Return cycles and action counts of a mapped layer."""
     totals = mapping.totals
     timing = Timing(totals.fill_cycles, totals.compute_cycles, totals.stall_cycles, totals.drain_cycles)
-    return Outcome(timing, {**array_counts(mapping, chip, fmt), **off_chip_counts(mapping.totals, chip)})
+    return Outcome(timing, array_counts(mapping, chip, fmt) | off_chip_counts(totals, chip))
 
 
 def stepped(mapping: Mapping, chip: Accelerator, fmt: NumberFormat, seed: int = 0) -> Outcome:

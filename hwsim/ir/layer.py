@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from math import prod
 
 Shape = tuple[int, ...]
@@ -29,9 +29,6 @@ class Kind(StrEnum):
     RESHAPE = "reshape"
     UNSUPPORTED = "unsupported"
 
-
-MAC_KINDS = frozenset({Kind.CONV, Kind.MATMUL})
-"""Kinds that run on a PE array."""
 
 LAYOUT_KINDS = frozenset({Kind.CONCATENATION, Kind.RESHAPE})
 """Kinds that change how elements are addressed, not the elements."""
@@ -72,42 +69,42 @@ class Layer:
     weight_density: float = 1.0
     input_density: float = 1.0
 
-    @cached_property
+    @property
     def is_mac(self) -> bool:
         """Whether the layer is a convolution or a matrix product."""
-        return self.kind in MAC_KINDS
+        return self.kind is Kind.CONV or self.kind is Kind.MATMUL
 
-    @cached_property
+    @property
     def positions(self) -> int:
         """Output positions N P Q: the rows of the layer seen as a matrix product."""
         return self.N * self.P * self.Q
 
-    @cached_property
+    @property
     def reduction(self) -> int:
         """Products summed into one output, C R S."""
         return self.C * self.R * self.S
 
-    @cached_property
+    @property
     def macs(self) -> int:
         """Multiply-accumulates of all steps, padding's zeros included; 0 for layers that are not matrix products."""
         return self.steps * self.G * self.K * self.positions * self.reduction if self.is_mac else 0
 
-    @cached_property
+    @property
     def weight_elements(self) -> int:
         """Elements of the second operand, G K C R S, without bias; 0 for layers that are not matrix products."""
         return self.G * self.K * self.reduction if self.is_mac else 0
 
-    @cached_property
+    @property
     def input_elements(self) -> int:
         """Elements of the first operand of one step, padding excluded."""
         return prod(self.input_shapes[0]) if self.input_shapes else 0
 
-    @cached_property
+    @property
     def output_elements(self) -> int:
         """Elements of the output of one step."""
         return prod(self.output_shape)
 
-    @cached_property
+    @property
     def input_elements_used(self) -> int:
         """Distinct elements of the first operand of one step that some output needs.
 
@@ -120,7 +117,7 @@ class Layer:
         cols = extent_used(self.input_shapes[0][3], self.Q, self.S, self.stride[1], self.dilation[1], left)
         return self.N * self.G * self.C * rows * cols
 
-    @cached_property
+    @property
     def operations(self) -> int:
         """Arithmetic operations of all steps of a layer that is not a matrix product, one per element combined."""
         if self.is_mac or self.kind in LAYOUT_KINDS or self.kind is Kind.UNSUPPORTED:

@@ -44,9 +44,9 @@ class Folding:
     words of one visit to the whole operand, the rooms are usable bits of its buffer. `warm_copies` of the copies find
     their weights on chip. A batch may be cut into `parts`. Bandwidth is (bits, in cycles), None without limit.
 
-    What follows from these is derived once, because a search makes many foldings: tiles along rows and columns, the
-    size of the last, what the table above says, `chunks`, the visits to each stationary tile, and `spills`: whether the
-    partial sums of a chunk overflow the output buffer between row folds, and go off-chip.
+    What follows from these is derived once, because a search makes many foldings: tiles along rows and columns, what
+    the table above says, and `spills`: whether the partial sums of a chunk overflow the output buffer between row
+    folds, and go off-chip.
     """
 
     stationary: Operand
@@ -73,8 +73,6 @@ class Folding:
 
     row_folds: int = _derived()
     col_folds: int = _derived()
-    last_rows: int = _derived()
-    last_cols: int = _derived()
     outer_size: int = _derived()
     outer_extent: int = _derived()
     outer_count: int = _derived()
@@ -82,8 +80,6 @@ class Folding:
     inner_extent: int = _derived()
     inner_count: int = _derived()
     pass_folds: int = _derived()
-    chunks: int = _derived()
-    passes: int = _derived()
     passing_is_input: bool = _derived()
     passing_visit: int = _derived()
     passing_room_bits: int = _derived()
@@ -94,8 +90,8 @@ class Folding:
     def __post_init__(self) -> None:
         """Derive the axes of the passes."""
         row_folds, col_folds = ceil_div(self.row_extent, self.rows), ceil_div(self.col_extent, self.cols)
-        spills, by_output = False, self.stationary == "output"
-        if by_output:
+        spills = False
+        if self.stationary == "output":
             by_rows = passing_is_input = self.outer == "rows"
             outer_size, outer_extent = (self.rows, self.row_extent) if by_rows else (self.cols, self.col_extent)
             pass_folds, inner_size, inner_extent = col_folds if by_rows else row_folds, 1, 1
@@ -111,8 +107,6 @@ class Folding:
         self.__dict__.update(
             row_folds=row_folds,
             col_folds=col_folds,
-            last_rows=self.row_extent - (row_folds - 1) * self.rows,
-            last_cols=self.col_extent - (col_folds - 1) * self.cols,
             outer_size=outer_size,
             outer_extent=outer_extent,
             outer_count=outer_count,
@@ -120,8 +114,6 @@ class Folding:
             inner_extent=inner_extent,
             inner_count=inner_count,
             pass_folds=pass_folds,
-            chunks=1 if by_output else outer_count,
-            passes=self.copies * outer_count * inner_count,
             passing_is_input=passing_is_input,
             passing_visit=passing[0],
             passing_room_bits=passing[1],
@@ -129,6 +121,26 @@ class Folding:
             held_room_bits=held[1],
             spills=spills,
         )
+
+    @property
+    def last_rows(self) -> int:
+        """Rows of the last row tile."""
+        return self.row_extent - (self.row_folds - 1) * self.rows
+
+    @property
+    def last_cols(self) -> int:
+        """Columns of the last column tile."""
+        return self.col_extent - (self.col_folds - 1) * self.cols
+
+    @property
+    def chunks(self) -> int:
+        """Visits to each stationary tile; one with the output stationary."""
+        return 1 if self.stationary == "output" else self.outer_count
+
+    @property
+    def passes(self) -> int:
+        """Passes of all copies."""
+        return self.copies * self.outer_count * self.inner_count
 
     def but(self, **changes: Any) -> Folding:
         """Return the folding with some of what it is made of changed; quicker than `dataclasses.replace`."""

@@ -97,28 +97,31 @@ def unstalled(f: Folding) -> Totals:
 
     The stalls counted are what must arrive before the first fold and leave after the last.
     """
-    cold, folds = f.copies - f.warm_copies, f.copies * f.chunks * f.row_folds * f.col_folds
-    passing, held = _all_passing_words(f), _all_held_words(f)
-    inputs, weights = (passing, held) if f.passing_is_input else (held, passing)
+    row_folds, col_folds, copies, skew = f.row_folds, f.col_folds, f.copies, f.rows + f.cols - 2
+    folds, outputs = copies * row_folds * col_folds, copies * f.row_extent * f.col_extent
     load = psums = 0
     if f.stationary == "output":
-        outputs, others = f.copies * f.row_extent * f.col_extent, f.col_extent if f.outer == "rows" else f.row_extent
-        skew = f.passes * others + f.copies * f.pass_folds * (f.outer_extent - 2 * f.outer_count)
+        if f.tight:
+            others = f.col_extent if f.outer == "rows" else f.row_extent
+            drain = copies * (f.outer_count * others + f.pass_folds * (f.outer_extent - 2 * f.outer_count))
+        else:
+            drain = folds * skew
     else:
-        outputs = f.copies * f.stream_extent * f.col_extent
-        psums = (f.row_folds - 1) * outputs if f.spills else 0
-        load = f.passes * f.row_extent if f.tight else folds * f.rows
-        skew = f.passes * f.row_extent + f.copies * f.chunks * f.row_folds * (f.col_extent - 2 * f.col_folds)
-    if not f.tight:
-        skew = folds * (f.rows + f.cols - 2)
+        outputs, chunks = copies * f.stream_extent * f.col_extent, f.outer_count
+        psums = (row_folds - 1) * outputs if f.spills else 0
+        load = copies * chunks * col_folds * f.row_extent if f.tight else folds * chunks * f.rows
+        drain = folds * chunks * skew
+        if f.tight:
+            drain = load + copies * chunks * row_folds * (f.col_extent - 2 * col_folds)
     if f.overlapped:
         load = sum(count * one.fill_cycles for count, one in kinds(f))
-    compute = f.copies * f.row_folds * f.col_folds * f.stream_extent
-    weights *= cold
-    inputs *= f.copies
+    passing, held = copies * _all_passing_words(f), copies * _all_held_words(f)
+    inputs, weights = (passing, held) if f.passing_is_input else (held, passing)
+    if f.warm_copies:
+        weights = weights // copies * (copies - f.warm_copies)
     bits = (inputs + weights + outputs) * f.word_bits + 2 * psums * f.accumulator_bits
     stall = transfer_cycles(f, startup_bits(f)) + transfer_cycles(f, tail_bits(f)) if f.bandwidth else 0
-    return Totals(load, compute, skew, stall, inputs, weights, outputs, psums, bits)
+    return Totals(load, folds * f.stream_extent, drain, stall, inputs, weights, outputs, psums, bits)
 
 
 def totals(f: Folding, ideal: Totals) -> Totals:

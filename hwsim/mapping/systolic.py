@@ -26,6 +26,9 @@ def place(layer: Layer, chip: Accelerator, fmt: NumberFormat, stationary: Operan
 
 def foldings(layer: Layer, chip: Accelerator, fmt: NumberFormat, stationary: Operand) -> list[Folding]:
     """Return the foldings among which `place` chooses."""
+    if chip.array.drain == "array":
+        whole = whole_stream(layer, chip, fmt, stationary, chip.array.rows, chip.array.cols)
+        return list(_candidates(whole, layer))
     return [
         folding
         for rows, cols in _tiles(chip)
@@ -104,18 +107,15 @@ def input_visit(layer: Layer, stationary: Operand, rows: int, room_words: int) -
 
 
 def _tiles(chip: Accelerator) -> Iterator[tuple[int, int]]:
-    """Yield tile sizes: the array, and where a wave need not cross all of it, its halves, quarters and so on."""
+    """Yield the sizes of tiles that need not fill the array: its sides, their halves, quarters and so on."""
     rows, cols = chip.array.rows, chip.array.cols
-    if chip.array.drain == "array":
-        yield rows, cols
-        return
     for shorter in range(rows.bit_length()):
         for narrower in range(cols.bit_length()):
             yield rows >> shorter, cols >> narrower
 
 
 def _candidates(whole: Folding, layer: Layer) -> Iterator[Folding]:
-    """Yield the foldings worth timing; of the whole batch alone where nothing crosses the chip's edge twice."""
+    """Yield the foldings worth timing: of the whole batch alone where nothing crosses the chip's edge twice."""
     yield from _orders(whole)
     if moves_once(whole):
         return
