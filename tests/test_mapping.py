@@ -22,7 +22,7 @@ from hwsim.mapping import Loop, Mapping, passes
 from hwsim.mapping.folding import Folding
 from hwsim.mapping.loops import extents
 from hwsim.mapping.passes import Pass
-from hwsim.mapping.systolic import foldings, input_visit, whole_stream
+from hwsim.mapping.systolic import cut_batch, foldings, input_visit, whole_stream
 
 PLACES = st.tuples(layers(89), arrays(), st.sampled_from(DATAFLOWS), st.sampled_from(FORMATS))
 """A layer, an array, a dataflow and a format; layers are not stepped, so they may be larger."""
