@@ -83,9 +83,7 @@ def notes(network: Network, fused: dict[str, str]) -> tuple[str, ...]:
     """Return what a reader must know: the importer's notes, fused layers, operators that are not simulated."""
     said = list(network.notes)
     if fused:
-        said.append(
-            f"{len(fused)} activations and batch normalisations run on results before they leave the chip, in no time"
-        )
+        said.append(f"{len(fused)} operators on single elements run before results leave the chip, in no time")
     if network.unsupported:
         listed = ", ".join(f"{name} ({count}x)" for name, count in sorted(network.unsupported.items()))
         said.append(f"not simulated, and counted as nothing: {listed}")

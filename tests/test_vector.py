@@ -97,6 +97,15 @@ def test_an_activation_of_an_input_or_behind_what_computes_nothing_is_not_fused(
     assert fused(net) == {}
 
 
+def test_adding_a_constant_is_fused_and_adding_another_result_is_not() -> None:
+    net = NetworkBuilder("constants")
+    net.linear("fc", net.input("x", (3, 5)), 7, bias=False)
+    net.elementwise("bias", "fc")
+    net.linear("gate", net.input("y", (3, 5)), 7)
+    net.elementwise("sum", "bias", "gate")
+    assert fused(net) == {"bias": "fc"}
+
+
 def test_a_fused_layer_takes_no_time_and_only_its_operations_energy() -> None:
     net = NetworkBuilder("net")
     net.activation("relu", net.normalisation("bn", net.conv("conv", image(net), 5, 3)))

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from hwsim.engine.trace import Span
 
+STREAMED_KINDS = frozenset({Kind.ACTIVATION, Kind.ELEMENTWISE})
+"""Kinds that work element by element; an elementwise operator with one input has a constant as the other."""
+
 STREAMED_FUNCTIONS = frozenset({(Kind.NORMALISATION, "batch")})
 """Normalisations that need one element at a time, because their statistics are constants at inference."""
 
@@ -24,15 +27,23 @@ UNCOMPUTED_KINDS = LAYOUT_KINDS | {Kind.UNSUPPORTED}
 """Kinds that compute nothing: changes of layout, and operators that are listed and not simulated."""
 
 
+def streams(layer: Layer) -> bool:
+    """Whether a layer needs one element of one input at a time, and gives one for each."""
+    if len(layer.inputs) != 1 or layer.output_shape != layer.input_shapes[0]:
+        return False
+    return layer.kind in STREAMED_KINDS or (layer.kind, layer.function) in STREAMED_FUNCTIONS
+
+
 def fused_producers(network: Network) -> dict[str, str]:
     """Return, for each layer done on another's results before they leave the chip, that other layer.
 
-    These are activations and batch normalisations that alone read their input, behind an operator or one another.
+    These are activations, batch normalisations and operators with a constant that alone read their input, behind an
+    operator or one another.
     """
     fused: dict[str, str] = {}
     computing = {layer.name for layer in network.layers if layer.kind not in UNCOMPUTED_KINDS}
     for layer in network.layers:
-        if layer.kind is not Kind.ACTIVATION and (layer.kind, layer.function) not in STREAMED_FUNCTIONS:
+        if not streams(layer):
             continue
         (producer,) = layer.inputs
         if network.consumers[producer] == 1 and producer in computing:
