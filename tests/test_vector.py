@@ -117,7 +117,7 @@ def test_a_fused_layer_takes_no_time_and_only_its_operations_energy() -> None:
     assert [layers[name].row()["fused_into"] for name in ("bn", "relu")] == ["conv", "conv"]
     # int8 sums have 32 bits: 0.1 pJ each
     assert layers["bn"].total_energy_pj == pytest.approx(450 * 0.1)
-    assert any(note.startswith("2 activations and batch normalisations run") for note in result.notes)
+    assert any(note.startswith("2 operators on single elements run") for note in result.notes)
 
 
 def test_pooling_does_one_operation_per_element_of_every_window() -> None:
