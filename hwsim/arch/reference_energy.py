@@ -7,7 +7,7 @@ from hwsim.arch.source import Source
 from hwsim.arch.technology import log_interpolate, scale_energy, scaling_source
 from hwsim.formats import NumberFormat
 from hwsim.published import table
-from hwsim.units import BITS_PER_BYTE
+from hwsim.units import BITS_PER_BYTE, BYTES_PER_KIB
 
 
 def arithmetic(operation: str, fmt: str) -> tuple[float, float, Source]:
@@ -62,16 +62,22 @@ def sram_entries(component: str, capacity_bits: int, node_nm: float) -> tuple[En
     """Return read and write energy of an SRAM of `capacity_bits`, on log-log lines through the 8 KB, 32 KB and 1 MB
     caches.
 
-    Writes are taken to cost what reads do; the table prints "access" only.
+    Between them the energy is assumed, and so is that a write costs what a read does: the table prints "access" only.
     """
     rows = [row for row in table("energy") if row["operation"] == "sram"]
     caches = [(float(row["capacity_bytes"]), float(row["energy_pj"])) for row in rows]
     energy_pj = log_interpolate(max(1, capacity_bits // BITS_PER_BYTE), caches)
-    first = _source(rows[0])
-    figure = first.locator.partition("), ")[0]
-    source = Source(first.work, first.year, f"{figure}), log-log over capacity through 8 KB, 32 KB and 1 MB")
+    printed = {capacity * BITS_PER_BYTE: row for (capacity, _), row in zip(caches, rows, strict=True)}
+    source = _source(printed.get(capacity_bits, rows[0]))
+    if capacity_bits not in printed:
+        capacity = f"{capacity_bits / BITS_PER_BYTE / BYTES_PER_KIB:g} KiB"
+        source = Source.assumed(f"{capacity} on log-log lines over capacity through 8 KB, 32 KB and 1 MB ({source})")
     bits, from_nm = int(rows[0]["bits"]), float(rows[0]["node_nm"])
-    return tuple(_entry(component, action, energy_pj, bits, from_nm, node_nm, source) for action in ("read", "write"))
+    write = Source.assumed(f"a write as a read; the table prints accesses ({source})")
+    return (
+        _entry(component, "read", energy_pj, bits, from_nm, node_nm, source),
+        _entry(component, "write", energy_pj, bits, from_nm, node_nm, write),
+    )
 
 
 def dram_entries(component: str) -> tuple[EnergyEntry, ...]:

@@ -60,35 +60,21 @@ def systolic(
     limit; `vector_lanes` defaults to one per column. `drain=tile` lets the next tile in when the wave has left the
     tile instead of the whole array, `preload=overlapped` loads the next stationary tile behind the current stream.
     """
-    check_positive(
-        "systolic",
-        rows=rows,
-        cols=cols,
-        ifmap_kib=ifmap_kib,
-        filter_kib=filter_kib,
-        ofmap_kib=ofmap_kib,
-        bandwidth_gb_s=1 if bandwidth_gb_s == inf else bandwidth_gb_s,
-        clock_mhz=clock_mhz,
-        node_nm=node_nm,
-        vector_lanes=vector_lanes or cols,
-    )
-    _check_choice("drain", drain, ("array", "tile"))
-    _check_choice("preload", preload, ("serial", "overlapped"))
-    clock_hz = _clock_hz(clock_mhz)
-    capacities = _capacities(ifmap_kib=ifmap_kib, filter_kib=filter_kib, ofmap_kib=ofmap_kib)
-    parameters = {
+    sizes = {
         "rows": rows,
         "cols": cols,
-        "ifmap_kib": ifmap_kib,
-        "filter_kib": filter_kib,
-        "ofmap_kib": ofmap_kib,
-        "bandwidth_gb_s": "inf" if bandwidth_gb_s == inf else bandwidth_gb_s,
         "clock_mhz": clock_mhz,
-        "vector_lanes": vector_lanes or cols,
         "node_nm": node_nm,
-        "drain": drain,
-        "preload": preload,
+        "vector_lanes": vector_lanes or cols,
     }
+    buffers = {"ifmap_kib": ifmap_kib, "filter_kib": filter_kib, "ofmap_kib": ofmap_kib}
+    unlimited = bandwidth_gb_s == inf
+    check_positive("systolic", **sizes, **buffers, bandwidth_gb_s=1 if unlimited else bandwidth_gb_s)
+    _check_choice("drain", drain, ("array", "tile"))
+    _check_choice("preload", preload, ("serial", "overlapped"))
+    clock_hz, capacities = _clock_hz(clock_mhz), _capacities(buffers)
+    off_chip = {"bandwidth_gb_s": "inf" if unlimited else bandwidth_gb_s}
+    parameters = {**sizes, **buffers, **off_chip, "drain": drain, "preload": preload}
     return Accelerator(
         name="systolic",
         clock_hz=clock_hz,
@@ -112,7 +98,7 @@ def _clock_hz(clock_mhz: float) -> int:
     return clock_hz
 
 
-def _capacities(**kib: float) -> dict[str, int]:
+def _capacities(kib: Mapping[str, float]) -> dict[str, int]:
     """Return the bits of each buffer; half of one must hold the smallest word."""
     bits = {name: kib_to_bits(size) for name, size in kib.items()}
     for name, capacity in bits.items():

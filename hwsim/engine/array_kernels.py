@@ -11,7 +11,29 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-REAL, LAST = 1, 2
+REAL, LAST, PASSING = 1, 2, 4
+
+
+@njit(cache=True)
+def _push_right(held, tags, streams, r, k):  # type: ignore[no-untyped-def]
+    """Move what row r holds one PE to the right and let element k of its stream in; return the words read, 1 or 0.
+
+    `streams` is (rows, T); a row of the array beyond them is fed zeros, so that the wave crosses it too.
+    """
+    for c in range(held.shape[1] - 1, 0, -1):
+        held[r, c] = held[r, c - 1]
+        tags[r, c] = tags[r, c - 1]
+    held[r, 0] = 0
+    tags[r, 0] = 0
+    rows, stream = streams.shape
+    if k < 0 or k >= stream:
+        return 0
+    tags[r, 0] = PASSING | (LAST if k == stream - 1 else 0)
+    if r >= rows:
+        return 0
+    held[r, 0] = streams[r, k]
+    tags[r, 0] |= REAL
+    return 1
 
 
 @njit(cache=True)
@@ -32,18 +54,7 @@ def output_stationary_fold(a, b, out, height, width):  # type: ignore[no-untyped
     done = False
     while not done:
         for r in range(height - 1, -1, -1):
-            for c in range(width - 1, 0, -1):
-                x[r, c] = x[r, c - 1]
-                x_tag[r, c] = x_tag[r, c - 1]
-            k = cycle - r
-            x[r, 0] = 0
-            x_tag[r, 0] = 0
-            if 0 <= k < stream:
-                x_tag[r, 0] = LAST if k == stream - 1 else 0
-                if r < rows:
-                    x[r, 0] = a[r, k]
-                    x_tag[r, 0] |= REAL
-                    a_reads += 1
+            a_reads += _push_right(x, x_tag, a, r, cycle - r)
             if r > 0:
                 for c in range(width):
                     y[r, c] = y[r - 1, c]
@@ -104,8 +115,8 @@ def load_stationary(held, tile):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def operand_stationary_fold(held, x_stream, out, rows, cols, first, shadow, next_tile):  # type: ignore[no-untyped-def]
-    """Stream x (T, rows) through PEs that hold `held` (height, width) into out (T, cols).
+def operand_stationary_fold(held, streams, out, cols, first, shadow, next_tile):  # type: ignore[no-untyped-def]
+    """Stream x (rows, T) through PEs that hold `held` (height, width) into out (T, cols).
 
     Elements of x move right, partial sums down: they enter at the top as zero, or on all but the `first` row fold as
     what the output buffer holds, and leave at the bottom. Meanwhile `next_tile` is loaded into `shadow`, unless it is
@@ -113,7 +124,7 @@ def operand_stationary_fold(held, x_stream, out, rows, cols, first, shadow, next
     written, latches of x, words of the next tile read, latches of the next tile).
     """
     height, width = held.shape
-    stream = x_stream.shape[0]
+    stream = streams.shape[1]
     x, total = np.zeros((height, width), out.dtype), np.zeros((height, width), out.dtype)
     tag = np.zeros((height, width), np.uint8)
     left = np.zeros(width, np.int64)
@@ -130,18 +141,7 @@ def operand_stationary_fold(held, x_stream, out, rows, cols, first, shadow, next
             cycle += 1
             continue
         for r in range(height - 1, -1, -1):
-            for c in range(width - 1, 0, -1):
-                x[r, c] = x[r, c - 1]
-                tag[r, c] = tag[r, c - 1]
-            k = cycle - r
-            x[r, 0] = 0
-            tag[r, 0] = 0
-            if 0 <= k < stream:
-                tag[r, 0] = LAST if k == stream - 1 else 4
-                if r < rows:
-                    x[r, 0] = x_stream[k, r]
-                    tag[r, 0] |= REAL
-                    x_reads += 1
+            x_reads += _push_right(x, tag, streams, r, cycle - r)
             if r > 0:
                 for c in range(width):
                     total[r, c] = total[r - 1, c] + x[r, c] * held[r, c]

@@ -43,6 +43,7 @@ def run(mapping: Mapping, chip: Accelerator, fmt: NumberFormat, seed: int = 0) -
     Raises `RuntimeError`, a bug, if the outputs are not the reference product of the same operands.
     """
     layer, folding = mapping.layer, mapping.folding
+    mapping.check()
     machine = _Machine(mapping, chip, fmt)
     outputs = []
     for product in range(folding.copies // folding.parts):
@@ -116,18 +117,16 @@ class _Machine:
         else:
             shadow = np.zeros(self._extent(following), out.dtype)
             next_tile = np.ascontiguousarray(stationary[following.rows, following.cols])
-        stream, partial = (
-            np.ascontiguousarray(x[fold.stream, fold.rows]),
-            np.ascontiguousarray(out[fold.stream, fold.cols]),
-        )
+        streams = np.ascontiguousarray(x[fold.stream, fold.rows].T)
+        partial = np.ascontiguousarray(out[fold.stream, fold.cols])
         cycles, waited, macs, x_reads, psum_reads, writes, x_hops, next_reads, next_hops = (
             kernels.operand_stationary_fold(
-                held, stream, partial, stream.shape[1], partial.shape[1], fold.first_rows, shadow, next_tile
+                held, streams, partial, partial.shape[1], fold.first_rows, shadow, next_tile
             )
         )
         out[fold.stream, fold.cols] = partial
         self.pending = shadow if next_tile.size else None
-        self._advance(loading + waited, stream.shape[0], loading + cycles)
+        self._advance(loading + waited, streams.shape[1], loading + cycles)
         self._count(
             **{
                 "macs": macs,

@@ -12,6 +12,8 @@ from enum import StrEnum
 from functools import lru_cache
 from math import prod
 
+from hwsim.units import ceil_div
+
 Shape = tuple[int, ...]
 
 
@@ -152,5 +154,30 @@ def extent_used(extent: int, outputs: int, taps: int, stride: int, dilation: int
     if dilation == 1 and taps >= stride:
         first, last = -before, (outputs - 1) * stride + taps - 1 - before
         return max(0, min(extent - 1, last) - max(0, first) + 1)
-    used = {p * stride + r * dilation - before for p in range(outputs) for r in range(taps)}
-    return sum(1 for row in used if 0 <= row < extent)
+    return sum(
+        _covered(
+            [(shift, shift + outputs - 1) for shift in shifts],
+            ceil_div(-residue, stride),
+            (extent - 1 - residue) // stride,
+        )
+        for residue, shifts in _by_residue(taps, stride, dilation, before).items()
+    )
+
+
+def _by_residue(taps: int, stride: int, dilation: int, before: int) -> dict[int, list[int]]:
+    """Return where each tap first reads, in steps of the stride, by the remainder of its rows modulo the stride."""
+    starts: dict[int, list[int]] = {}
+    for tap in range(taps):
+        shift, residue = divmod(tap * dilation - before, stride)
+        starts.setdefault(residue, []).append(shift)
+    return starts
+
+
+def _covered(ranges: list[tuple[int, int]], lowest: int, highest: int) -> int:
+    """Return how many numbers from `lowest` to `highest` lie in some of the inclusive `ranges`, sorted by start."""
+    count, done = 0, lowest - 1
+    for first, last in ranges:
+        first, last = max(first, done + 1), min(last, highest)
+        if last >= first:
+            count, done = count + last - first + 1, last
+    return count

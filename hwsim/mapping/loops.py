@@ -56,7 +56,13 @@ class Mapping:
         return self.folding.nest(self.layer)
 
     def check(self) -> None:
-        """Raise `InputError` unless the nest covers every loop bound of the layer exactly once."""
+        """Raise `InputError` unless the nest covers every loop bound of the layer once and its tiles fit the array."""
+        name, sides = self.layer.name, {"rows": self.folding.rows, "cols": self.folding.cols}
+        for loop in self.nest:
+            if loop.axis and loop.bound > sides[loop.axis]:
+                raise InputError(
+                    f"mapping of '{name}': {loop.bound} {loop.dims} do not fit {sides[loop.axis]} {loop.axis}"
+                )
         covered = {dims: extent for dims, extent in extents(self.layer).items() if extent > 1}
         for loop in self.nest:
             if loop.bound != covered.get(loop.dims, 1):

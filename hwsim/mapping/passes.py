@@ -126,7 +126,7 @@ def unstalled(f: Folding) -> Totals:
 
 def totals(f: Folding, ideal: Totals) -> Totals:
     """Return `ideal`, as `unstalled` gives it, with the cycles that passes wait for what they move."""
-    if f.bandwidth is None or _never_waits(f):
+    if f.bandwidth is None or never_waits(f):
         return ideal
     found, startup, tail = kinds(f), startup_bits(f), tail_bits(f)
     stall = ideal.stall_cycles + sum(count * stall_cycles(f, one) for count, one in found)
@@ -224,7 +224,7 @@ def _load_cycles(f: Folding, stream: int, width: int, first: bool, last: bool) -
     return exposed + (0 if last else max(0, full - stream - last_skew))
 
 
-def _never_waits(f: Folding) -> bool:
+def never_waits(f: Folding) -> bool:
     """Whether even the most that a pass can move takes no longer than the shortest pass; then none needs a look.
 
     No pass moves more than the first, but for the words that dividing an operand into equal shares leaves over, and but

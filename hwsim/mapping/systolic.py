@@ -9,7 +9,7 @@ from hwsim.formats import NumberFormat
 from hwsim.ir.layer import Kind, Layer
 from hwsim.mapping.folding import AXES, Folding, Operand
 from hwsim.mapping.loops import Mapping, extents
-from hwsim.mapping.passes import Totals, least_cycles, moves_once, totals, unstalled
+from hwsim.mapping.passes import Totals, least_cycles, moves_once, never_waits, totals, unstalled
 from hwsim.units import ceil_div
 
 
@@ -115,9 +115,9 @@ def _tiles(chip: Accelerator) -> Iterator[tuple[int, int]]:
 
 
 def _candidates(whole: Folding, layer: Layer) -> Iterator[Folding]:
-    """Yield the foldings worth timing: of the whole batch alone where nothing crosses the chip's edge twice."""
+    """Yield the foldings worth timing: of the whole batch alone where nothing moves twice and no pass waits."""
     yield from _orders(whole)
-    if moves_once(whole):
+    if moves_once(whole) and (layer.N % 2 or never_waits(whole)):
         return
     for parts in _parts(layer):
         part = cut_batch(whole, parts)
