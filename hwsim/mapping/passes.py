@@ -129,10 +129,10 @@ def totals(f: Folding, ideal: Totals) -> Totals:
     if f.bandwidth is None or never_waits(f):
         return ideal
     found, startup, tail = kinds(f), startup_bits(f), tail_bits(f)
-    stall = ideal.stall_cycles + sum(count * stall_cycles(f, one) for count, one in found)
-    first, last = found[0][1], found[-1][1]
-    ends = [(first, startup), (last, tail)] if f.passes > 1 else [(first, startup + tail)]
-    stall += sum(stall_cycles(f, one, aside) - stall_cycles(f, one) for one, aside in ends)
+    waits = [stall_cycles(f, one) for _, one in found]
+    stall = ideal.stall_cycles + sum(count * wait for (count, _), wait in zip(found, waits, strict=True))
+    ends = [(0, startup), (-1, tail)] if f.passes > 1 else [(0, startup + tail)]
+    stall += sum(stall_cycles(f, found[at][1], aside) - waits[at] for at, aside in ends)
     return ideal._replace(stall_cycles=stall)
 
 

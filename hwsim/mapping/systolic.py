@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from hwsim.arch.accelerator import Accelerator
 from hwsim.formats import NumberFormat
 from hwsim.ir.layer import Kind, Layer
-from hwsim.mapping.folding import AXES, Folding, Operand
+from hwsim.mapping.folding import AXES, Folding, Operand, made_of
 from hwsim.mapping.loops import Mapping, extents
 from hwsim.mapping.passes import Totals, least_cycles, moves_once, never_waits, totals, unstalled
 from hwsim.units import ceil_div
@@ -64,7 +64,8 @@ def whole_stream(
     on_rows, on_cols, streamed = AXES[stationary]
     weight_visit = layer.K * layer.reduction
     reused = layer.steps > 1 and weight_visit * layer.G * fmt.bits <= rooms["weight"]
-    return Folding(
+    return made_of(
+        {},
         stationary=stationary,
         rows=rows,
         cols=cols,
