@@ -85,6 +85,8 @@ def run(
     """Run NETWORK (a name, an .onnx, a SCALE-Sim .csv or a .py file) on a chip, layer by layer."""
     if as_json and as_csv:
         raise UsageError("--json and --csv both claim standard output; choose one")
+    if as_csv and sources:
+        raise UsageError("--csv has no place for sources; --json and the table do")
     if like is not None and like not in LIKE:
         raise UsageError(f"no tool named '{like}' to compare with{near_match(like, LIKE)}")
     from hwsim.results.like import with_scale_sim

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 from hwsim import catalog
 from hwsim.arch.accelerator import Accelerator
@@ -16,7 +15,6 @@ from hwsim.ir.network import Network
 from hwsim.mapping import Mapping
 from hwsim.results.record import LayerResult, NetworkResult, Outcome, WordCosts, energy_by_component
 
-Fidelity = Literal["closed", "stepped"]
 FIDELITIES = ("closed", "stepped")
 
 
@@ -54,13 +52,11 @@ def simulate(
         outcome = _run(engine, layer, mapping, chip, fmt, fidelity, seed, fused.get(layer.name, ""))
         energy = energy_by_component(outcome.counts, costs, components)
         results.append(
-            LayerResult(
-                net.name, layer, chip, flow, fmt, outcome.timing, outcome.counts, energy, outcome.extras, mapping
-            )
+            LayerResult(net.name, net.batch, layer, chip, flow, fmt, *outcome[:2], energy, outcome.extras, mapping)
         )
         if on_layer is not None:
             on_layer(layer)
-    return NetworkResult(net, chip, flow, fmt, fidelity, tuple(results), notes(net, fused), seed)
+    return NetworkResult(net, chip, flow, fmt, fidelity, tuple(results), notes(net, chip, fused), seed)
 
 
 def _run(
@@ -79,11 +75,13 @@ def _run(
     return engine.stepped(mapping, chip, fmt, seed) if fidelity == "stepped" else engine.closed(mapping, chip, fmt)
 
 
-def notes(network: Network, fused: dict[str, str]) -> tuple[str, ...]:
-    """Return what a reader must know: the importer's notes, fused layers, operators that are not simulated."""
+def notes(network: Network, chip: Accelerator, fused: dict[str, str]) -> tuple[str, ...]:
+    """Return what a reader must know: the importer's notes, fused layers, zeros, operators that are not simulated."""
     said = list(network.notes)
     if fused:
         said.append(f"{len(fused)} operators on single elements run before results leave the chip, in no time")
+    if not chip.skips_zeros and any(min(one.weight_density, one.input_density) < 1 for one in network.layers):
+        said.append(f"chip '{chip.name}' computes zeros like any other value: densities below 1 save nothing")
     if network.unsupported:
         listed = ", ".join(f"{name} ({count}x)" for name, count in sorted(network.unsupported.items()))
         said.append(f"not simulated, and counted as nothing: {listed}")

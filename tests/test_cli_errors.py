@@ -67,6 +67,7 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
         ("run mlp --format int8:bits=3", "format 'int8' takes no parameters"),
         ("run mlp --pad", "network 'mlp' takes no --pad"),
         ("run mlp --json --csv", "--json and --csv both claim standard output; choose one"),
+        ("run mlp --csv --sources", "--csv has no place for sources; --json and the table do"),
         ("run ./absent.onnx", "no network file 'absent.onnx'"),
         ("run absent.csv", "no network file 'absent.csv'"),
         ("run mlp --on ./absent.py", "no chip file 'absent.py'"),

@@ -287,3 +287,19 @@ def test_a_mapping_covers_every_layer_of_every_network(chip: Accelerator) -> Non
                 if layer.mapping is not None:
                     assert isinstance(layer.mapping, Mapping)
                     layer.mapping.check()
+
+
+def test_zeros_that_a_chip_does_not_skip_are_said_to_save_nothing() -> None:
+    dense = hwsim.simulate("mlp:hidden=17-31,inputs=13,classes=7")
+    sparse = hwsim.simulate(dense.network.with_density(weight=0.5))
+    assert sparse.total == dense.total
+    said = "chip 'systolic' computes zeros like any other value: densities below 1 save nothing"
+    assert said in sparse.notes
+    assert said not in dense.notes
+    assert {row["weight_density"] for row in sparse.rows if row["macs"]} == {0.5}
+
+
+def test_the_batch_of_every_row_is_that_of_the_network() -> None:
+    # a recurrent layer's matrices have batch x steps rows, its gates batch
+    result = hwsim.simulate("lstm:hidden=5,inputs=3,steps=7,batch=2")
+    assert {row["batch"] for row in result.rows} == {2}

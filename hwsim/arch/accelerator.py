@@ -61,7 +61,7 @@ class Accelerator:
 
     `dataflow` is the default of `dataflows`; `engine` names the module of `hwsim.engine` that times it. `label` is
     the name with what the user changed, `parameters` are all that the chip's function takes, `sources` says where each
-    number comes from.
+    number comes from. `skips_zeros` says whether densities below 1 make a run shorter.
     """
 
     name: str
@@ -76,6 +76,7 @@ class Accelerator:
     sources: Mapping[str, Source]
     description: str = ""
     label: str = ""
+    skips_zeros: bool = False
     parameters: Mapping[str, object] = field(default_factory=dict)
 
     @property

@@ -54,9 +54,10 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class LayerResult:
-    """One layer on one chip. `mapping` is None for layers that do not run on the array."""
+    """One layer of a network run on `batch` inputs. `mapping` is None for layers that do not run on the array."""
 
     network: str
+    batch: int
     layer: Layer
     chip: Accelerator
     dataflow: str
@@ -91,11 +92,8 @@ class LayerResult:
 
     def row(self) -> Row:
         """Return the layer's columns; units are in the names."""
-        layer, timing, levels = (
-            self.layer,
-            self.timing,
-            [self.chip.off_chip.name, *(level.name for level in self.chip.levels[:-1])],
-        )
+        layer, timing = self.layer, self.timing
+        levels = [self.chip.off_chip.name, *(level.name for level in self.chip.levels[:-1])]
         return {
             "network": self.network,
             "layer": layer.name,
@@ -103,7 +101,7 @@ class LayerResult:
             "chip": self.chip.label or self.chip.name,
             "dataflow": self.dataflow,
             "format": self.fmt.name,
-            "batch": layer.output_shape[0],
+            "batch": self.batch,
             "weight_density": layer.weight_density,
             "input_density": layer.input_density,
             "macs": layer.macs,
