@@ -14,7 +14,7 @@ from numba import njit
 REAL, LAST, PASSING = 1, 2, 4
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _push_right(held, tags, streams, r, k):  # type: ignore[no-untyped-def]
     """Move what row r holds one PE to the right and let element k of its stream in; return the words read, 1 or 0.
 
@@ -22,6 +22,7 @@ def _push_right(held, tags, streams, r, k):  # type: ignore[no-untyped-def]
     """
     for c in range(held.shape[1] - 1, 0, -1):
         held[r, c] = held[r, c - 1]
+    for c in range(held.shape[1] - 1, 0, -1):
         tags[r, c] = tags[r, c - 1]
     held[r, 0] = 0
     tags[r, 0] = 0
@@ -58,6 +59,7 @@ def output_stationary_fold(a, b, out, height, width):  # type: ignore[no-untyped
             if r > 0:
                 for c in range(width):
                     y[r, c] = y[r - 1, c]
+                for c in range(width):
                     y_tag[r, c] = y_tag[r - 1, c]
             else:
                 for c in range(width):
@@ -72,6 +74,7 @@ def output_stationary_fold(a, b, out, height, width):  # type: ignore[no-untyped
             ending = 0
             for c in range(width):
                 total[r, c] += x[r, c] * y[r, c]
+            for c in range(width):
                 met += x_tag[r, c] & y_tag[r, c] & REAL
                 ending |= x_tag[r, c] & LAST
             macs += met
