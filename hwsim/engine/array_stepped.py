@@ -117,16 +117,16 @@ class _Machine:
         else:
             shadow = np.zeros(self._extent(following), out.dtype)
             next_tile = np.ascontiguousarray(stationary[following.rows, following.cols])
-        streams = np.ascontiguousarray(x[fold.stream, fold.rows].T)
+        stream = np.ascontiguousarray(x[fold.stream, fold.rows])
         partial = np.ascontiguousarray(out[fold.stream, fold.cols])
         cycles, waited, macs, x_reads, psum_reads, writes, x_hops, next_reads, next_hops = (
             kernels.operand_stationary_fold(
-                held, streams, partial, partial.shape[1], fold.first_rows, shadow, next_tile
+                held, stream, partial, stream.shape[1], partial.shape[1], fold.first_rows, shadow, next_tile
             )
         )
         out[fold.stream, fold.cols] = partial
         self.pending = shadow if next_tile.size else None
-        self._advance(loading + waited, streams.shape[1], loading + cycles)
+        self._advance(loading + waited, stream.shape[0], loading + cycles)
         self._count(
             **{
                 "macs": macs,
