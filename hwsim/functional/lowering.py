@@ -75,7 +75,8 @@ def _random(generator: np.random.Generator, shape: tuple[int, ...], fmt: NumberF
         limits = np.iinfo(fmt.carrier)
         return generator.integers(limits.min, limits.max, size=shape, dtype=fmt.carrier, endpoint=True)
     values = generator.standard_normal(shape, dtype=np.float32)
-    return values.astype(_storage_type(fmt)).astype(fmt.carrier)
+    values[...] = values.astype(_storage_type(fmt), copy=False)
+    return values
 
 
 def _storage_type(fmt: NumberFormat) -> Any:
