@@ -16,6 +16,7 @@ from hwsim import __version__, catalog
 from hwsim.errors import HwsimError, UsageError, near_match, printable
 
 if TYPE_CHECKING:
+    from hwsim.arch.accelerator import Accelerator
     from hwsim.ir.layer import Layer
     from hwsim.ir.network import Network
     from hwsim.results.record import NetworkResult
@@ -93,10 +94,11 @@ def run(
 
     started = time.perf_counter()
     net = catalog.network(network, **({"pad": True} if pad else {}))
+    machines = [catalog.chip(spec) for spec in catalog.split(chips, "chip")]
     results: list[NetworkResult] = []
     try:
-        for chip in catalog.split(chips, "chip"):
-            result = _simulate(net, chip, dataflow, fmt, fidelity, seed)
+        for machine in machines:
+            result = _simulate(net, machine, dataflow, fmt, fidelity, seed)
             results.append(result if like is None else with_scale_sim(result))
         _print(results, as_json, as_csv, sources)
     finally:
@@ -135,7 +137,7 @@ def report(name: str, folder: Path, out: Path | None) -> None:
 
 
 def _simulate(
-    network: Network, chip: str, dataflow: str | None, fmt: str | None, fidelity: str, seed: int
+    network: Network, chip: Accelerator, dataflow: str | None, fmt: str | None, fidelity: str, seed: int
 ) -> NetworkResult:
     from hwsim.simulate import simulate
 

@@ -36,12 +36,21 @@ LABELS = {"energy_dram_pj": "DRAM", "energy_mac_pj": "MACs", "energy_pe_register
 
 
 def layers(frame: pd.DataFrame) -> Figure:
-    """Return a figure of the layer rows `frame`: cycles by phase and energy by component, a row of panels per chip."""
+    """Return a figure of the layer rows `frame`: cycles by phase and energy by component.
+
+    Each chip has a row of panels; all rows share their scales, so that bars compare.
+    """
     runs = [(rows, _longest(rows)) for rows in _runs(frame)]
     energy = _energy_parts(frame)
     heights = [max(3.0, 0.27 * len(drawn) + 1.7) for _, drawn in runs]
     figure, axes = plt.subplots(
-        len(runs), 2, figsize=(11, sum(heights)), squeeze=False, layout="constrained", height_ratios=heights
+        len(runs),
+        2,
+        figsize=(11, sum(heights)),
+        squeeze=False,
+        layout="constrained",
+        height_ratios=heights,
+        sharex="col",
     )
     for (rows, drawn), (left, right) in zip(runs, axes, strict=True):
         network, chip, dataflow, fmt = (str(rows[name].iloc[0]) for name in ("network", "chip", "dataflow", "format"))
@@ -54,6 +63,8 @@ def layers(frame: pd.DataFrame) -> Figure:
         left.set_title(title, loc="left", fontsize=11, pad=TITLE_PAD_POINTS, parse_math=False)
         total = f"{EngFormatter('s', 2)(seconds)}, {EngFormatter('J', 2)(joules)}"
         right.set_title(total, loc="right", fontsize=11, pad=TITLE_PAD_POINTS)
+    for shared in axes[0]:
+        shared.set_xlim(left=0)
     return figure
 
 
@@ -97,6 +108,7 @@ def _stack(axes: Axes, rows: pd.DataFrame, parts: dict[str, str], quantity: str,
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.xaxis.set_major_formatter(EngFormatter(unit))
     axes.set_xlabel(quantity)
+    axes.tick_params(labelbottom=True)
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

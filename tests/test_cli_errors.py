@@ -262,3 +262,11 @@ def test_a_reader_that_has_seen_enough_is_no_error(words: str, user: Callable[..
     found = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False, timeout=60)
     os.close(writing)
     assert (found.returncode, found.stderr) == (0, b"")
+
+
+def test_an_unknown_chip_is_refused_before_any_run(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert refused(USAGE, "run", "mlp", "--on", "systolic,nochip", "--out", str(out)).startswith(
+        "no chip named 'nochip'"
+    )
+    assert not out.exists()

@@ -13,8 +13,8 @@ from hwsim.units import BITS_PER_BYTE, BYTES_PER_KIB
 def arithmetic(operation: str, fmt: str) -> tuple[float, float, Source]:
     """Return (pJ, node [nm], source) of "add" or "multiply" on numbers of format `fmt`.
 
-    Missing entries are assumed and say so: a 16-bit integer product lies between those of 8 and 32 bits on a power of
-    the width, wider sums grow in proportion to the width, and bfloat16 costs at most what fp16 does.
+    Missing entries are assumed and say so: a 16-bit integer product and a 64-bit sum lie on a power of the width
+    through those of 8 and 32 bits, and bfloat16 costs at most what fp16 does.
     """
     known = {row["operation"]: row for row in table("energy")}
     row = known.get(f"{operation}_{fmt}")
@@ -59,10 +59,10 @@ def register_entries(component: str, node_nm: float) -> tuple[EnergyEntry, ...]:
 
 
 def sram_entries(component: str, capacity_bits: int, node_nm: float) -> tuple[EnergyEntry, ...]:
-    """Return read and write energy of an SRAM of `capacity_bits`, on log-log lines through the 8 KB, 32 KB and 1 MB
-    caches.
+    """Return read and write energy of an SRAM of `capacity_bits`.
 
-    Between them the energy is assumed, and so is that a write costs what a read does: the table prints "access" only.
+    It lies on log-log lines over capacity through the printed 8 KB, 32 KB and 1 MB caches. Between them it is assumed,
+    and so is that a write costs what a read does: the table prints "access" only.
     """
     rows = [row for row in table("energy") if row["operation"] == "sram"]
     caches = [(float(row["capacity_bytes"]), float(row["energy_pj"])) for row in rows]

@@ -52,11 +52,11 @@ def fused_producers(network: Network) -> dict[str, str]:
 
 
 def closed(layer: Layer, chip: Accelerator, fmt: NumberFormat, fused_into: str = "") -> Outcome:
-    """Return cycles and counts of a layer on the vector lanes: one operation per lane and cycle, operands from
-    off-chip.
+    """Return cycles and counts of a layer on the vector lanes.
 
-    Changes of layout are addressing and cost nothing, fused layers only their operations' energy; operators that are
-    not simulated cost nothing and are listed by the result.
+    A lane does one operation per cycle, on operands from off-chip. Changes of layout are addressing and cost nothing,
+    fused layers only their operations' energy; operators that are not simulated cost nothing and are listed by the
+    result.
     """
     if layer.kind in UNCOMPUTED_KINDS:
         return Outcome(Timing(), {}, {"fused_into": ""})

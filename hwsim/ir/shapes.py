@@ -53,12 +53,11 @@ def same_padding(extent: Pair, kernel: Pair, stride: Pair, dilation: Pair) -> Pa
 def window_outputs(  # one operand per argument: they are the symbols of the formula
     name: str, extent: Pair, kernel: Pair, stride: Pair, dilation: Pair, pad: Padding, ceil_mode: bool = False
 ) -> Pair:
-    """Return the output rows and columns (P, Q) of a sliding window: floor((H + pad - dilation (R - 1) - 1) / stride)
-    + 1.
+    """Return the output rows and columns (P, Q) of a sliding window.
 
-    With `ceil_mode` the last window may start inside the input and end beyond it, but may not start in the padding.
-    Raises `InputError` for sizes below 1, negative padding, and a filter larger than its padded input (by `stride` or
-    more with `ceil_mode`).
+    P is floor((H + pad - dilation (R - 1) - 1) / stride) + 1, and Q likewise. With `ceil_mode` the last window may
+    start inside the input and end beyond it, but may not start in the padding. Raises `InputError` for sizes below 1,
+    negative padding, and a filter larger than its padded input (by `stride` or more with `ceil_mode`).
     """
     require_window(name, kernel, stride, dilation)
     if min(pad) < 0:

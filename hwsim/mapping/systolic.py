@@ -18,8 +18,8 @@ def place(layer: Layer, chip: Accelerator, fmt: NumberFormat, stationary: Operan
 
     Tried are streams cut so that partial sums or the passing operand fit their buffers, batches cut so that what comes
     again fits, either axis outermost with the output stationary, and, where tiles need not cross the whole array, tiles
-    of half its sides, and half of those. What does not fit less when halved is not tried: cuts are at powers of two, so
-    that the passes of a coarser one are those of a finer one joined, and never slower.
+    of half its sides, and half of those. Cuts are at powers of two: the passes of a coarser cut are those of a finer
+    one joined, and so never slower; of each kind only the coarsest that makes something fit is tried.
     """
     return Mapping(layer, dataflow, *_cheapest(foldings(layer, chip, fmt, stationary)))
 

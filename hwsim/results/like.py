@@ -49,6 +49,11 @@ def _columns(result: LayerResult) -> dict[str, Any]:
 def _own_differences(result: LayerResult) -> tuple[str, ...]:
     """Return what this run counts that SCALE-Sim without stalls does not."""
     said = []
+    if result.mapping is not None and result.mapping.folding.parts > 1:
+        said.append(
+            f"total cycles and reads: the batch is run in {result.mapping.folding.parts} parts, so that what comes "
+            "again stays on chip"
+        )
     if result.timing.stall_cycles:
         said.append(
             f"total cycles: {result.timing.stall_cycles} are spent waiting for off-chip memory; "
