@@ -7,13 +7,13 @@ from pathlib import Path
 
 from hwsim import catalog
 from hwsim.arch.accelerator import Accelerator
-from hwsim.engine import Engine, vector
+from hwsim.engine import vector
 from hwsim.errors import UsageError, near_match
 from hwsim.formats import NumberFormat
 from hwsim.ir.layer import Layer
 from hwsim.ir.network import Network
-from hwsim.mapping import Mapping
-from hwsim.results.record import LayerResult, NetworkResult, Outcome, WordCosts, energy_by_component
+from hwsim.mapping.placed import Placed
+from hwsim.results.record import LayerResult, NetworkResult, WordCosts, energy_by_component
 
 FIDELITIES = ("closed", "stepped")
 
@@ -31,12 +31,12 @@ def simulate(
     """Return what `network` costs on chip `on`, layer by layer.
 
     Both are records or specs such as "resnet:depth=50" and "systolic:rows=128". Dataflow and format default to the
-    chip's first. `fidelity` "stepped" moves real values, drawn from `seed`, and finds the same cycles and counts as
-    "closed". `on_layer` is called as each layer is done. Raises `UsageError` for unknown names, `InputError` for what
-    cannot run.
+    chip's first, the format to the network's own where the chip has it. `fidelity` "stepped" moves real values, drawn
+    from `seed`, and finds the same cycles and counts as "closed". `on_layer` is called as each layer is done. Raises
+    `UsageError` for unknown names, `InputError` for what cannot run.
     """
     net, chip = catalog.network(network), catalog.chip(on)
-    fmt, flow = catalog.number_format(format or chip.formats[0]), dataflow or chip.dataflow
+    fmt, flow = number_format(net, chip, format), dataflow or chip.dataflow
     place, engine = catalog.dataflow(flow), catalog.engine(chip.engine)
     chip.require_format(fmt)
     if catalog.is_path(flow):
@@ -46,38 +46,34 @@ def simulate(
     if fidelity not in FIDELITIES:
         raise UsageError(f"no fidelity named '{fidelity}'{near_match(fidelity, FIDELITIES)}")
     fused, costs, components = vector.fused_producers(net), WordCosts(chip, fmt), chip.energy.components
+    placed = [
+        Placed(layer, place(layer, chip, fmt) if layer.is_mac else None, fused.get(layer.name, ""))
+        for layer in net.layers
+    ]
+    execution = engine.execute(net, placed, chip, fmt, fidelity, seed)
     results = []
-    for layer in net.layers:
-        mapping = place(layer, chip, fmt) if layer.is_mac else None
-        outcome = _run(engine, layer, mapping, chip, fmt, fidelity, seed, fused.get(layer.name, ""))
+    for (layer, mapping, _), outcome in zip(placed, execution.outcomes, strict=True):
         energy = energy_by_component(outcome.counts, costs, components)
         results.append(
             LayerResult(net.name, net.batch, layer, chip, flow, fmt, *outcome[:2], energy, outcome.extras, mapping)
         )
         if on_layer is not None:
             on_layer(layer)
-    return NetworkResult(net, chip, flow, fmt, fidelity, tuple(results), notes(net, chip, fused), seed)
+    said = notes(net, chip, fmt, fused)
+    return NetworkResult(net, chip, flow, fmt, fidelity, tuple(results), said, seed, execution.extras)
 
 
-def _run(
-    engine: Engine,
-    layer: Layer,
-    mapping: Mapping | None,
-    chip: Accelerator,
-    fmt: NumberFormat,
-    fidelity: str,
-    seed: int,
-    fused_into: str,
-) -> Outcome:
-    """Return a layer's outcome from the array's engine or the vector lanes; the latter have only a closed form."""
-    if mapping is None:
-        return vector.closed(layer, chip, fmt, fused_into)
-    return engine.stepped(mapping, chip, fmt, seed) if fidelity == "stepped" else engine.closed(mapping, chip, fmt)
+def number_format(network: Network, chip: Accelerator, asked: str | NumberFormat | None) -> NumberFormat:
+    """Return the format asked for, else the one the network is published in if the chip has it, else the chip's own."""
+    published = network.format if network.format in chip.formats else ""
+    return catalog.number_format(asked or published or chip.formats[0])
 
 
-def notes(network: Network, chip: Accelerator, fused: dict[str, str]) -> tuple[str, ...]:
+def notes(network: Network, chip: Accelerator, fmt: NumberFormat, fused: dict[str, str]) -> tuple[str, ...]:
     """Return what a reader must know: the importer's notes, fused layers, zeros, operators that are not simulated."""
     said = list(network.notes)
+    if network.format not in ("", fmt.name):
+        said.append(f"the network is published in {network.format}; this run is in {fmt.name}")
     if fused:
         said.append(f"{len(fused)} operators on single elements run before results leave the chip, in no time")
     if not chip.skips_zeros and any(min(one.weight_density, one.input_density) < 1 for one in network.layers):

@@ -27,6 +27,21 @@ def gb_s_to_bits_s(gb_s: float) -> float:
     return gb_s * 1e9 * BITS_PER_BYTE
 
 
+def gib_s_to_bits_s(gib_s: float) -> float:
+    """Return [bit/s] for [GiB/s], with GiB = 2^30 B as block diagrams of chips use it."""
+    return gib_s * 2**30 * BITS_PER_BYTE
+
+
+def mib_to_bits(mib: float) -> int:
+    """Return bits in `mib` [MiB]."""
+    return round(mib * BYTES_PER_KIB**2 * BITS_PER_BYTE)
+
+
+def w_to_pj_per_cycle(watts: float, clock_hz: int) -> float:
+    """Return the energy of one cycle [pJ] at `watts`."""
+    return watts / clock_hz * PJ_PER_J
+
+
 def pj_to_j(pj: float) -> float:
     """Return [J] for [pJ]."""
     return pj / PJ_PER_J

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from math import inf
+from math import floor, inf
 from typing import Literal
 
 from hwsim.arch.energy import EnergyTable
@@ -42,7 +42,7 @@ class MemoryLevel:
 
 @dataclass(frozen=True, slots=True)
 class PEArray:
-    """Processing elements in `rows` x `cols`, each doing `macs_per_cycle` of a format.
+    """Processing elements in `rows` x `cols`, each doing `macs_per_cycle` of a format, a fraction if one takes several.
 
     `drain` says when the next tile may enter: after the wave has left the whole "array", or the part the "tile" fills.
     `preload` says whether the next stationary tile is loaded in "serial" order or "overlapped" with the stream.
@@ -50,7 +50,7 @@ class PEArray:
 
     rows: int
     cols: int
-    macs_per_cycle: Mapping[str, int]
+    macs_per_cycle: Mapping[str, int | Fraction]
     drain: Literal["array", "tile"] = "array"
     preload: Literal["serial", "overlapped"] = "serial"
 
@@ -61,7 +61,10 @@ class Accelerator:
 
     `dataflow` is the default of `dataflows`; `engine` names the module of `hwsim.engine` that times it. `label` is
     the name with what the user changed, `parameters` are all that the chip's function takes, `sources` says where each
-    number comes from. `skips_zeros` says whether densities below 1 make a run shorter.
+    number comes from. `skips_zeros` says whether densities below 1 make a run shorter. A chip with a `host` gets the
+    network's inputs from it, gives it the results and keeps all activations between, so that only weights come from
+    off-chip memory. `measured_power_w` is what its power was measured to be, if it was. `issue` says whether, behind a
+    synchronisation, all instructions wait ("in_order") or only the units that need the result ("decoupled").
     """
 
     name: str
@@ -77,6 +80,9 @@ class Accelerator:
     description: str = ""
     label: str = ""
     skips_zeros: bool = False
+    host: MemoryLevel | None = None
+    measured_power_w: float | None = None
+    issue: Literal["in_order", "decoupled"] = "in_order"
     parameters: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -98,7 +104,7 @@ class Accelerator:
 
     def peak_macs_per_cycle(self, fmt: NumberFormat) -> int:
         """Return the multiply-accumulates of all PEs per cycle."""
-        return self.array.rows * self.array.cols * self.array.macs_per_cycle[fmt.name]
+        return floor(self.array.rows * self.array.cols * self.array.macs_per_cycle[fmt.name])
 
     @cached_property
     def level(self) -> Mapping[str, MemoryLevel]:
@@ -130,7 +136,7 @@ class Accelerator:
         """Return the width of a word of `operand` in `component`: partial sums and accumulated outputs are wider."""
         level = self.level.get(component)
         accumulated = operand == "psum" or (operand == "output" and level is not None and level.accumulates)
-        return fmt.accumulator_bits if accumulated else fmt.bits
+        return fmt.accumulator_bits if accumulated else fmt.operand_bits(operand)
 
 
 def check_positive(chip: str, **values: float) -> None:
@@ -140,3 +146,9 @@ def check_positive(chip: str, **values: float) -> None:
             raise InputError(
                 f"chip '{chip}': {name}={value:g} must be above 0" + (" and finite" if value == inf else "")
             )
+
+
+def check_choice(chip: str, name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise `InputError` where `value` of a chip's parameter `name` is not among its `choices`."""
+    if value not in choices:
+        raise InputError(f"chip '{chip}': {name}={value} is not one of its choices{near_match(value, choices)}")

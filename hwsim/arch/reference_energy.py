@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import geometric_mean
+
 from hwsim.arch.energy import EnergyEntry
 from hwsim.arch.source import Source
 from hwsim.arch.technology import log_interpolate, scale_energy, scaling_source
@@ -14,7 +16,8 @@ def arithmetic(operation: str, fmt: str) -> tuple[float, float, Source]:
     """Return (pJ, node [nm], source) of "add" or "multiply" on numbers of format `fmt`.
 
     Missing entries are assumed and say so: a 16-bit integer product and a 64-bit sum lie on a power of the width
-    through those of 8 and 32 bits, and bfloat16 costs at most what fp16 does.
+    through those of 8 and 32 bits, a product of two widths at their geometric mean, and bfloat16 costs at most what
+    fp16 does.
     """
     known = {row["operation"]: row for row in table("energy")}
     row = known.get(f"{operation}_{fmt}")
@@ -23,7 +26,7 @@ def arithmetic(operation: str, fmt: str) -> tuple[float, float, Source]:
     if fmt == "bf16":
         energy_pj, node_nm, source = arithmetic(operation, "fp16")
         return energy_pj, node_nm, Source.assumed(f"bf16 {operation} taken as fp16's, an upper bound ({source})")
-    bits = int(fmt.removeprefix("int"))
+    bits = geometric_mean(map(int, fmt.removeprefix("int").split("x")))
     low, high = known[f"{operation}_int8"], known[f"{operation}_int32"]
     points = [(8.0, float(low["energy_pj"])), (32.0, float(high["energy_pj"]))]
     why = f"{fmt} {operation} on a power of the width through the 8 and 32 bit entries ({_source(low)})"

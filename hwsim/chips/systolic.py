@@ -24,10 +24,10 @@ from fractions import Fraction
 from math import inf, isinf
 
 from hwsim.arch import Accelerator, EnergyTable, MemoryLevel, PEArray, Source
-from hwsim.arch.accelerator import check_positive
+from hwsim.arch.accelerator import check_choice, check_positive
 from hwsim.arch.energy import table_of
 from hwsim.arch.reference_energy import dram_entries, mac_entry, register_entries, sram_entries, vector_entry
-from hwsim.errors import InputError, near_match
+from hwsim.errors import InputError
 from hwsim.formats.bf16 import bf16
 from hwsim.formats.fp16 import fp16
 from hwsim.formats.fp32 import fp32
@@ -70,8 +70,8 @@ def systolic(
     buffers = {"ifmap_kib": ifmap_kib, "filter_kib": filter_kib, "ofmap_kib": ofmap_kib}
     unlimited = bandwidth_gb_s == inf
     check_positive("systolic", **sizes, **buffers, bandwidth_gb_s=1 if unlimited else bandwidth_gb_s)
-    _check_choice("drain", drain, ("array", "tile"))
-    _check_choice("preload", preload, ("serial", "overlapped"))
+    check_choice("systolic", "drain", drain, ("array", "tile"))
+    check_choice("systolic", "preload", preload, ("serial", "overlapped"))
     clock_hz, capacities = _clock_hz(clock_mhz), _capacities(buffers)
     off_chip = {"bandwidth_gb_s": "inf" if unlimited else bandwidth_gb_s}
     parameters = {**sizes, **buffers, **off_chip, "drain": drain, "preload": preload}
@@ -164,8 +164,3 @@ def _sources(parameters: Mapping[str, object]) -> dict[str, Source]:
         "static power": Source.assumed("none: energy is that of actions, without leakage and clock tree"),
         "layers": Source.assumed("run one after the other, each reading its input and writing its output off-chip"),
     }
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InputError(f"chip 'systolic': {name}={value} is not one of its choices{near_match(value, choices)}")

@@ -1,15 +1,18 @@
-"""WHEN it happens: from a mapping to cycles, action counts and a timeline.
+"""WHEN it happens: from mappings to cycles, action counts and a timeline.
 
-| module          | what                                                                     |
-|-----------------|--------------------------------------------------------------------------|
-| `array`         | systolic array, closed form                                              |
-| `array_stepped` | the same array cycle by cycle with real values                           |
-| `array_kernels` | its PEs, compiled                                                        |
-| `vector`        | layers that are not matrix products, and which of them cost nothing      |
-| `trace`         | a timeline of both                                                       |
+| module          | what                                                                            |
+|-----------------|---------------------------------------------------------------------------------|
+| `array`         | systolic array, layers one after the other, closed form                         |
+| `array_stepped` | the same array cycle by cycle with real values                                  |
+| `array_kernels` | its PEs, compiled                                                               |
+| `vector`        | layers that are not matrix products, and which of them cost nothing             |
+| `tiles`         | a matrix unit fed by instructions that overlap across layers                    |
+| `tiles_closed`  | when its blocks of instructions are complete, by recurrence                     |
+| `tiles_events`  | the same with units as processes                                                |
+| `ledger`        | who takes its cycles                                                            |
+| `trace`         | a timeline                                                                      |
 
-An engine is a module with `closed(mapping, chip, fmt)` and `stepped(mapping, chip, fmt, seed)`, both giving an
-`Outcome`, and `spans(mapping, chip)`, giving the timeline.
+An engine is a module with the functions of `Engine`.
 """
 
 from __future__ import annotations
@@ -17,23 +20,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from hwsim.arch.accelerator import Accelerator
     from hwsim.engine.trace import Span
     from hwsim.formats import NumberFormat
-    from hwsim.mapping import Mapping
-    from hwsim.results.record import Outcome
+    from hwsim.ir.network import Network
+    from hwsim.mapping.placed import Placed
+    from hwsim.results.record import Execution, NetworkResult
 
 
 class Engine(Protocol):
     """What a module of this folder offers to be named by a chip."""
 
-    def closed(self, mapping: Mapping, chip: Accelerator, fmt: NumberFormat) -> Outcome:
-        """Return cycles and action counts in closed form."""
+    def execute(
+        self, network: Network, placed: Sequence[Placed], chip: Accelerator, fmt: NumberFormat, fidelity: str, seed: int
+    ) -> Execution:
+        """Return cycles and action counts of every layer.
 
-    def stepped(self, mapping: Mapping, chip: Accelerator, fmt: NumberFormat, seed: int) -> Outcome:
-        """Return the same from a simulation in which seeded values move."""
+        With `fidelity` "closed" they are computed, with "stepped" counted in a simulation in which seeded values move.
+        """
 
-    def spans(self, mapping: Mapping, chip: Accelerator) -> Iterable[Span]:
-        """Return the layer's timeline from its cycle 0."""
+    def spans(self, result: NetworkResult) -> Iterable[Iterable[Span]]:
+        """Return the timeline of every layer, each from the cycle in which the layer begins."""

@@ -5,16 +5,44 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hwsim.arch.accelerator import Accelerator
+from hwsim.engine import vector
 from hwsim.formats import NumberFormat
 from hwsim.mapping import Mapping
 from hwsim.mapping.folding import Folding
 from hwsim.mapping.passes import Totals
-from hwsim.results.record import Action, Outcome, Timing
+from hwsim.results.record import Action, Execution, Outcome, Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from hwsim.engine.trace import Span
+    from hwsim.ir.network import Network
+    from hwsim.mapping.placed import Placed
+    from hwsim.results.record import NetworkResult
+
+
+def execute(
+    network: Network, placed: Sequence[Placed], chip: Accelerator, fmt: NumberFormat, fidelity: str, seed: int
+) -> Execution:
+    """Return every layer's outcome; layers run one after the other, those that are no products on the vector lanes."""
+
+    def outcome(one: Placed) -> Outcome:
+        if one.mapping is None:
+            return vector.closed(one.layer, chip, fmt, one.fused_into)
+        return stepped(one.mapping, chip, fmt, seed) if fidelity == "stepped" else closed(one.mapping, chip, fmt)
+
+    return Execution(map(outcome, placed))
+
+
+def spans(result: NetworkResult) -> Iterator[Iterator[Span]]:
+    """Yield the timeline of every layer, from its cycle 0."""
+    from hwsim.engine import trace
+
+    for layer in result.layers:
+        if layer.mapping is None:
+            yield trace.vector_spans(layer.timing)
+        else:
+            yield trace.array_spans(layer.mapping.folding, layer.mapping.totals)
 
 
 def closed(mapping: Mapping, chip: Accelerator, fmt: NumberFormat) -> Outcome:
@@ -29,13 +57,6 @@ def stepped(mapping: Mapping, chip: Accelerator, fmt: NumberFormat, seed: int = 
     from hwsim.engine import array_stepped
 
     return array_stepped.run(mapping, chip, fmt, seed).outcome
-
-
-def spans(mapping: Mapping, chip: Accelerator) -> Iterator[Span]:
-    """Yield the timeline of a mapped layer, from cycle 0."""
-    from hwsim.engine import trace
-
-    return trace.array_spans(mapping.folding, mapping.totals)
 
 
 def array_counts(mapping: Mapping, chip: Accelerator, fmt: NumberFormat) -> dict[Action, int]:

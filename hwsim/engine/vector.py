@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
 
 from hwsim.arch.accelerator import Accelerator
 from hwsim.formats import NumberFormat
@@ -11,11 +10,6 @@ from hwsim.ir.layer import LAYOUT_KINDS, Kind, Layer
 from hwsim.ir.network import Network
 from hwsim.results.record import Outcome, Timing
 from hwsim.units import ceil_div
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from hwsim.engine.trace import Span
 
 STREAMED_KINDS = frozenset({Kind.ACTIVATION, Kind.ELEMENTWISE})
 """Kinds that work element by element; an elementwise operator with one input has a constant as the other."""
@@ -38,10 +32,11 @@ def fused_producers(network: Network) -> dict[str, str]:
     """Return, for each layer done on another's results before they leave the chip, that other layer.
 
     These are activations, batch normalisations and operators with a constant that alone read their input, behind an
-    operator or one another.
+    operator or one another. What is carried to the next step is read there, too.
     """
     fused: dict[str, str] = {}
-    computing = {layer.name for layer in network.layers if layer.kind not in UNCOMPUTED_KINDS}
+    carried = {tensor.carried_from for tensor in network.inputs}
+    computing = {layer.name for layer in network.layers if layer.kind not in UNCOMPUTED_KINDS} - carried
     for layer in network.layers:
         if not streams(layer):
             continue
@@ -75,10 +70,3 @@ def transfer_cycles(bits: int, chip: Accelerator) -> int:
     """Return the cycles that `bits` take off-chip."""
     rate = chip.off_chip_rate
     return 0 if rate is None else -(-bits * rate[1] // rate[0])
-
-
-def spans(outcome: Outcome) -> Iterator[Span]:
-    """Yield the timeline of a vector layer, from cycle 0."""
-    from hwsim.engine import trace
-
-    return trace.vector_spans(outcome.timing)

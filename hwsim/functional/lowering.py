@@ -21,13 +21,13 @@ def random_operands(layer: Layer, fmt: NumberFormat, seed: int) -> tuple[Array, 
     """Return seeded input and weights of one step of `layer` in the format's carrier.
 
     The input has the layer's input shape, weights (G, K, C, R, S); a matrix product's input is (G, N, C). Integers
-    cover the format's whole range, floating point numbers are normal and rounded to the format.
+    cover the whole range of their width, floating point numbers are normal and rounded to the format.
     """
     generator = np.random.default_rng(seed)
     is_conv = layer.kind is Kind.CONV
     input_shape = layer.input_shapes[0] if is_conv else (layer.G, layer.N, layer.C)
     weight_shape = (layer.G, layer.K, layer.C, layer.R, layer.S)
-    return _random(generator, input_shape, fmt), _random(generator, weight_shape, fmt)
+    return _random(generator, input_shape, fmt, "input"), _random(generator, weight_shape, fmt, "weight")
 
 
 def input_matrix(layer: Layer, x: Array, group: int) -> Array:
@@ -70,10 +70,10 @@ def product(a: Array, b: Array, fmt: NumberFormat) -> Array:
     return out
 
 
-def _random(generator: np.random.Generator, shape: tuple[int, ...], fmt: NumberFormat) -> Array:
+def _random(generator: np.random.Generator, shape: tuple[int, ...], fmt: NumberFormat, operand: str) -> Array:
     if fmt.kind == "int":
-        limits = np.iinfo(fmt.carrier)
-        return generator.integers(limits.min, limits.max, size=shape, dtype=fmt.carrier, endpoint=True)
+        half = 1 << (fmt.operand_bits(operand) - 1)
+        return generator.integers(-half, half, size=shape, dtype=fmt.carrier)
     values = generator.standard_normal(shape, dtype=np.float32)
     values[...] = values.astype(_storage_type(fmt), copy=False)
     return values

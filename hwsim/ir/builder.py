@@ -226,13 +226,18 @@ class NetworkBuilder:
         return self._add(Kind.UNSUPPORTED, name, tuple(operands), tuple(shape), function=operator)
 
     def build(
-        self, *, source: str = "", notes: Sequence[str] = (), tensors: Mapping[str, np.ndarray] | None = None
+        self,
+        *,
+        source: str = "",
+        notes: Sequence[str] = (),
+        format: str = "",  # noqa: A002 - the field's name
+        tensors: Mapping[str, np.ndarray] | None = None,
     ) -> Network:
         """Return the finished network."""
         if not self._layers:
             raise InputError(f"network '{self.name}' has no layers")
         inputs = tuple(Tensor(t.name, t.shape, self._carried.get(t.name)) for t in self._inputs)
-        return Network(self.name, inputs, tuple(self._layers), source, tuple(notes), tensors=tensors or {})
+        return Network(self.name, inputs, tuple(self._layers), source, tuple(notes), format, tensors=tensors or {})
 
     def _padding(
         self,

@@ -32,9 +32,10 @@ class Tensor:
 class Network:
     """Layers in execution order over given tensors; every edge goes from an earlier tensor to a later layer.
 
-    `source` says where the architecture is published, `notes` what a reader of the results must know, `spec` how it was
-    asked for, where that was not by its name, `tensors` weights by name where an importer kept them; neither takes part
-    in comparisons. Raises `InputError` where a layer reads a tensor that does not exist or has another shape.
+    `source` says where the architecture is published, `notes` what a reader of the results must know, `format` the
+    number format it is published in, if any, `spec` how it was asked for, where that was not by its name, `tensors`
+    weights by name where an importer kept them; the last two take no part in comparisons. Raises `InputError` where a
+    layer reads a tensor that does not exist or has another shape.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Network:
     layers: tuple[Layer, ...]
     source: str = ""
     notes: tuple[str, ...] = ()
+    format: str = ""
     spec: str = field(default="", compare=False)
     tensors: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -49,6 +49,13 @@ class Outcome(NamedTuple):
 
     timing: Timing
     counts: ActionCounts
+    extras: Mapping[str, Any] = {}
+
+
+class Execution(NamedTuple):
+    """What an engine finds for a network: an outcome per layer, in order, and columns of the total of its own."""
+
+    outcomes: Iterable[Outcome]
     extras: Mapping[str, Any] = {}
 
 
@@ -132,6 +139,7 @@ class NetworkResult:
     layers: tuple[LayerResult, ...]
     notes: tuple[str, ...] = ()
     seed: int = 0
+    extras: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -147,9 +155,10 @@ class NetworkResult:
 
     @cached_property
     def total(self) -> Row:
-        """Sums over the layers, power and throughput; the layers run one after the other."""
+        """Sums over the layers, power and throughput, and what the engine finds for the whole network."""
         cycles = sum(layer.timing.total_cycles for layer in self.layers)
         energy_pj = sum(layer.total_energy_pj for layer in self.layers)
+        off_chip_pj = sum(layer.energy_pj.get(self.chip.off_chip.name, 0.0) for layer in self.layers)
         seconds, joules, batch = cycles_to_s(cycles, self.chip.clock_hz), pj_to_j(energy_pj), self.network.batch
         return {
             "macs": sum(layer.layer.macs for layer in self.layers),
@@ -162,6 +171,8 @@ class NetworkResult:
             "parameters": self.network.parameters,
             "utilisation": sum(layer.layer.macs for layer in self.layers)
             / max(1, cycles * self.chip.peak_macs_per_cycle(self.fmt)),
+            "chip_power_w": pj_to_j(energy_pj - off_chip_pj) / seconds if seconds else 0.0,
+            **self.extras,
         }
 
     @cached_property
