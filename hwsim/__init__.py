@@ -7,6 +7,7 @@
 | name                             | what                                                            |
 |----------------------------------|-----------------------------------------------------------------|
 | `simulate`                       | a network on a chip, layer by layer                             |
+| `compare`                        | results beside published tables, with errors                    |
 | `NetworkResult`, `LayerResult`   | what came out                                                   |
 | `Network`, `NetworkBuilder`      | what is computed                                                |
 | `Accelerator`                    | what computes                                                   |
@@ -19,6 +20,7 @@ from hwsim.arch.accelerator import Accelerator
 from hwsim.errors import HwsimError
 from hwsim.ir.builder import NetworkBuilder
 from hwsim.ir.network import Network
+from hwsim.results.compare import compare
 from hwsim.results.record import LayerResult, NetworkResult
 from hwsim.simulate import simulate
 
@@ -33,5 +35,6 @@ __all__ = [
     "NetworkResult",
     "__version__",
     "catalog",
+    "compare",
     "simulate",
 ]

@@ -23,6 +23,12 @@ class InputError(HwsimError):
     exit_code = 3
 
 
+class LimitError(HwsimError):
+    """A comparison whose error is above the limit that was set for it (exit code 4)."""
+
+    exit_code = 4
+
+
 class HardwareError(HwsimError):
     """Hardware, a package or a permission that this machine lacks (exit code 5)."""
 

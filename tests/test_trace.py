@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from strategies import DATAFLOWS, arrays, conv, layers, linear, network_of, placed
 
 import hwsim
-from hwsim.engine import array, trace, vector
+from hwsim.engine import array, trace
 from hwsim.engine.trace import MAX_PASSES, Span
 from hwsim.ir import Layer, NetworkBuilder
-from hwsim.results.record import Outcome, Timing
+from hwsim.results.record import Timing
 from hwsim.results.store import trace_text
 
 Event = dict[str, Any]
@@ -40,7 +40,7 @@ def test_spans_of_a_layer_add_up_to_its_cycles_and_nest(
     layer: Layer, parameters: dict[str, Any], dataflow: str
 ) -> None:
     mapping, chip, fmt = placed(layer, dataflow, **parameters)
-    timing, spans = array.closed(mapping, chip, fmt).timing, list(array.spans(mapping, chip))
+    timing, spans = array.closed(mapping, chip, fmt).timing, list(trace.array_spans(mapping.folding, mapping.totals))
     drawn = passes(spans)
     before, after = (
         sum(span.cycles for span in spans if span.name == name) for name in ("first tiles in", "last outputs out")
@@ -63,7 +63,7 @@ def test_spans_of_a_layer_add_up_to_its_cycles_and_nest(
 @given(layers(89), arrays(), st.sampled_from(DATAFLOWS))
 def test_phases_of_all_passes_are_the_timing(layer: Layer, parameters: dict[str, Any], dataflow: str) -> None:
     mapping, chip, fmt = placed(layer, dataflow, **parameters)
-    timing, spans = array.closed(mapping, chip, fmt).timing, list(array.spans(mapping, chip))
+    timing, spans = array.closed(mapping, chip, fmt).timing, list(trace.array_spans(mapping.folding, mapping.totals))
     phase = {
         name: sum(span.cycles for span in spans if span.unit == "array" and span.name == name)
         for name in ("fill", "compute", "drain", "stall")
@@ -74,8 +74,8 @@ def test_phases_of_all_passes_are_the_timing(layer: Layer, parameters: dict[str,
 
 def test_a_layer_of_one_fold_is_one_pass_of_fill_compute_and_drain() -> None:
     # 5 cycles of load, 7 of stream, 5 + 3 - 2 of skew
-    mapping, chip, _ = placed(linear(7, 5, 3), "weight_stationary", rows=5, cols=3, bandwidth_gb_s=inf)
-    assert list(array.spans(mapping, chip)) == [
+    mapping, _chip, _ = placed(linear(7, 5, 3), "weight_stationary", rows=5, cols=3, bandwidth_gb_s=inf)
+    assert list(trace.array_spans(mapping.folding, mapping.totals)) == [
         Span("array", "pass 0", 0, 18),
         Span("array", "fill", 0, 5),
         Span("array", "compute", 5, 7),
@@ -85,8 +85,8 @@ def test_a_layer_of_one_fold_is_one_pass_of_fill_compute_and_drain() -> None:
 
 def test_off_chip_transfers_stand_on_a_track_of_their_own() -> None:
     # one int8 word per cycle: 15 weights come first, the last 3 outputs leave last, 35 inputs and 18 outputs between
-    mapping, chip, _ = placed(linear(7, 5, 3), "weight_stationary", rows=5, cols=3, bandwidth_gb_s=1)
-    assert [span for span in array.spans(mapping, chip) if span.unit == "off-chip memory"] == [
+    mapping, _chip, _ = placed(linear(7, 5, 3), "weight_stationary", rows=5, cols=3, bandwidth_gb_s=1)
+    assert [span for span in trace.array_spans(mapping.folding, mapping.totals) if span.unit == "off-chip memory"] == [
         Span("off-chip memory", "first tiles in", 0, 15),
         Span("off-chip memory", "pass 0", 15, 53),
         Span("off-chip memory", "last outputs out", 68, 3),
@@ -99,8 +99,8 @@ def test_off_chip_transfers_stand_on_a_track_of_their_own() -> None:
 )
 def test_more_than_64_passes_are_joined_in_equal_groups(filters: int, drawn: int, last: str) -> None:
     # two columns, so two filters per pass; 65 passes are 33 groups of 2, 131 are 44 of 3
-    mapping, chip, _ = placed(linear(3, 5, filters), "weight_stationary", rows=5, cols=2, bandwidth_gb_s=1)
-    spans = passes(list(array.spans(mapping, chip)))
+    mapping, _chip, _ = placed(linear(3, 5, filters), "weight_stationary", rows=5, cols=2, bandwidth_gb_s=1)
+    spans = passes(list(trace.array_spans(mapping.folding, mapping.totals)))
     assert (len(spans), spans[-1].name) == (drawn, last)
 
 
@@ -108,7 +108,7 @@ def test_a_layer_of_more_passes_than_are_looked_at_is_drawn_as_a_whole(monkeypat
     monkeypatch.setattr(trace, "MAX_WALKED", 2)
     # 7 filters in columns of 2 are 4 passes of 2 x 5 + 2 + 3 - 2 cycles; 10 words before the first, 1 after the last
     mapping, chip, fmt = placed(linear(3, 5, 7), "weight_stationary", rows=5, cols=2, bandwidth_gb_s=1)
-    timing, spans = array.closed(mapping, chip, fmt).timing, list(array.spans(mapping, chip))
+    timing, spans = array.closed(mapping, chip, fmt).timing, list(trace.array_spans(mapping.folding, mapping.totals))
     assert timing == Timing(20, 12, 10 + 1 + (15 + 6 - 13) + (10 + 6 - 13) + (10 + 6 - 13), 20)
     assert spans[0] == Span("array", "all passes", 0, timing.total_cycles)
     assert [(span.name, span.cycles) for span in spans[1:]] == [
@@ -121,9 +121,9 @@ def test_a_layer_of_more_passes_than_are_looked_at_is_drawn_as_a_whole(monkeypat
 
 
 def test_vector_layers_have_compute_and_stall_on_the_lanes_track() -> None:
-    spans = list(vector.spans(Outcome(Timing(compute_cycles=7, stall_cycles=5), {})))
+    spans = list(trace.vector_spans(Timing(compute_cycles=7, stall_cycles=5)))
     assert spans == [Span("vector lanes", "compute", 0, 7), Span("vector lanes", "stall", 7, 5)]
-    assert list(vector.spans(Outcome(Timing(compute_cycles=7), {}))) == [Span("vector lanes", "compute", 0, 7)]
+    assert list(trace.vector_spans(Timing(compute_cycles=7))) == [Span("vector lanes", "compute", 0, 7)]
 
 
 def test_layers_follow_one_another_and_those_without_cycles_are_left_out() -> None:

@@ -71,6 +71,7 @@ def test_wheel_has_every_file_of_the_product_and_no_other(wheel: Path) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert {"hwsim/py.typed", "hwsim/published/energy.csv", "hwsim/workloads/alexnet.py"} <= sources
+    assert any(name.startswith("hwsim/published/comparisons/") for name in sources)
     assert {name for name in names(wheel) if name.startswith("hwsim/")} == sources
 
 

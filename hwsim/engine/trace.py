@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hwsim.ir.layer import Kind, Layer
 from hwsim.mapping import passes
 from hwsim.mapping.folding import Folding
 from hwsim.mapping.passes import Totals
+from hwsim.mapping.program import FILLS, Program
 from hwsim.results.record import Timing
 from hwsim.units import ceil_div
+
+if TYPE_CHECKING:
+    from hwsim.engine.tiles_events import Log, Tile
 
 MAX_PASSES = 64
 """Events drawn per layer: runs of more passes are joined, so that a trace stays small enough to open."""
@@ -19,6 +24,9 @@ MAX_WALKED = 1_000_000
 """Passes looked at per layer: one of more is drawn as a whole."""
 
 SECONDS_TO_US = 1e6
+
+UNITS = {"host_in": "host in", "activation": "activation unit", "host_out": "host out"}
+"""The tracks of units that do one instruction at a time."""
 
 
 class Span(NamedTuple):
@@ -81,15 +89,45 @@ def _phases(start: int, phases: Iterable[tuple[str, int]]) -> Iterator[Span]:
             start += cycles
 
 
+def program_spans(program: Program, log: Log, layers: Sequence[Layer]) -> list[list[Span]]:
+    """Return what each unit does for each layer, from cycle 0 of the run; of many tiles, some are joined."""
+    found: list[list[Span]] = [[] for _ in layers]
+    grouped = {index: ceil_div(count, MAX_PASSES) for index, count in program.tiles_by_layer.items()}
+    for number, block in enumerate(program.blocks):
+        name, spans = layers[block.layer].name, found[block.layer]
+        if block.unit != "tiles":
+            unit, instruction = UNITS[block.unit], FILLS[block.unit][0]
+            spans.append(
+                Span(unit, f"{instruction} {name}", log.began[number], log.complete[number] - log.began[number])
+            )
+            continue
+        tiles, group = log.tiles[number], grouped[block.layer]
+        multiply = "Convolve" if layers[block.layer].kind is Kind.CONV else "MatrixMultiply"
+        for at in range(0, len(tiles), group):
+            some = tiles[at : at + group]
+            spans += _joined_tiles(program, some, "tile" if len(some) == 1 else f"{len(some)} tiles", multiply)
+    return found
+
+
+def _joined_tiles(program: Program, tiles: Sequence[Tile], what: str, multiply: str) -> Iterator[Span]:
+    first, last = tiles[0], tiles[-1]
+    read, shift = program.fetch_cycles, program.shift_cycles
+    yield Span("weight memory", f"Read_Weights {what}", first.fetched - read, last.fetched - first.fetched + read)
+    yield Span("weight shift", f"shift {what}", first.shifted - shift, last.shifted - first.shifted + shift)
+    yield Span("matrix unit", f"{multiply} {what}", first.start, last.end - first.start)
+
+
 def chrome_trace(layers: Iterable[tuple[str, int, Iterable[Span]]], clock_hz: int) -> dict[str, Any]:
-    """Return a Chrome trace of (layer name, total cycles, spans from its cycle 0), the layers one after the other."""
+    """Return a Chrome trace of (layer name, total cycles, spans from its cycle 0), the layers one after the other.
+
+    Spans may reach into the time of other layers where these overlap.
+    """
     units: dict[str, int] = {"layers": 0}
     events: list[dict[str, Any]] = []
     start = 0
     for name, total_cycles, layer_spans in layers:
-        if not total_cycles:
-            continue
-        for span in (Span("layers", name, 0, total_cycles), *layer_spans):
+        whole = [Span("layers", name, 0, total_cycles)] if total_cycles else []
+        for span in (*whole, *layer_spans):
             thread = units.setdefault(span.unit, len(units))
             events.append(
                 {

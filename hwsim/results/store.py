@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import platform
 import sys
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwsim.errors import HardwareError, InputError, UsageError, printable
+from hwsim.ir.untrusted import read_bounded
+from hwsim.results.compare import Comparison, scores
 from hwsim.results.record import SCHEMA, NetworkResult, Row
+from hwsim.results.subject import Subject, subject
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +35,9 @@ NUMBERS = (
 
 UNITS = ("_cycles", "_bytes", "_pj")
 """Endings of further columns that are numbers; a chip that lacks one leaves it empty."""
+
+MAX_BYTES = 128 * 2**20
+"""Largest result.json that is read; a layer takes 1.5 kB."""
 
 LAYERS, RESULT, TRACE, MANIFEST, FIGURES = "layers.csv", "result.json", "trace.json", "manifest.json", "figures"
 
@@ -46,37 +53,45 @@ def json_text(results: Sequence[NetworkResult]) -> str:
 
 def csv_text(results: Sequence[NetworkResult]) -> str:
     """Return the layer rows of all results, one line each; a column that a layer does not have is empty."""
-    rows = [
-        {key: printable(value) if isinstance(value, str) else value for key, value in row.items()}
-        for result in results
-        for row in result.rows
-    ]
+    return rows_text([row for result in results for row in result.rows])
+
+
+def rows_text(rows: Sequence[Row]) -> str:
+    """Return rows as CSV with the columns of all of them; what a row does not have, or is None, is empty."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
     writer.writeheader()
-    writer.writerows(rows)
+    for row in rows:
+        writer.writerow({key: printable(value) if isinstance(value, str) else value for key, value in row.items()})
     return text.getvalue()
+
+
+def comparison_text(comparisons: Sequence[Comparison], notes: Sequence[str]) -> str:
+    """Return comparisons as a JSON object: the rows, the scores of their tables, and what was not compared."""
+    from hwsim import __version__
+
+    whole = {
+        "schema": SCHEMA,
+        "hwsim": __version__,
+        "rows": [one.row() for one in comparisons],
+        "scores": [one._asdict() for one in scores(comparisons)],
+        "notes": list(notes),
+    }
+    return json.dumps(whole, indent=1) + "\n"
 
 
 def trace_text(results: Sequence[NetworkResult]) -> str:
     """Return the timelines of all results as one Chrome trace, a process per chip."""
     from hwsim import catalog
-    from hwsim.engine import trace, vector
-    from hwsim.results.record import Outcome
+    from hwsim.engine import trace
 
     events: list[dict[str, Any]] = []
     for process, result in enumerate(results):
-        engine = catalog.engine(result.chip.engine)
+        timelines = catalog.engine(result.chip.engine).spans(result)
         layers = (
-            (
-                layer.layer.name,
-                layer.timing.total_cycles,
-                engine.spans(layer.mapping, layer.chip)
-                if layer.mapping
-                else vector.spans(Outcome(layer.timing, layer.counts)),
-            )
-            for layer in result.layers
+            (layer.layer.name, layer.timing.total_cycles, spans)
+            for layer, spans in zip(result.layers, timelines, strict=True)
         )
         one = trace.chrome_trace(layers, result.chip.clock_hz)
         label = {
@@ -117,15 +132,27 @@ def manifest(results: Sequence[NetworkResult], wall_s: float) -> Row:
     }
 
 
+def read_subjects(folder: Path) -> list[Subject]:
+    """Return the results of a result folder, as they are compared, named after the folder.
+
+    Raises `UsageError` without one, `InputError` if it is malformed.
+    """
+    path = _existing(folder, RESULT)
+    try:
+        whole = json.loads(read_bounded(path, "result", MAX_BYTES))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"result '{path}' is not JSON: {error}") from None
+    results = whole.get("results", [whole]) if isinstance(whole, dict) else None
+    if not isinstance(results, list) or not results:
+        raise InputError(f"result '{path}' holds no results: it is none that hwsim run wrote")
+    return [subject(result, str(folder)) for result in results]
+
+
 def read_frame(folder: Path) -> pd.DataFrame:
     """Return the layer rows of a result folder; raises `UsageError` without one, `InputError` if it is malformed."""
     import pandas as pd
 
-    path = folder / LAYERS
-    if not path.is_file():
-        raise UsageError(
-            f"'{folder}' is no result folder: it has no {LAYERS}; make one with hwsim run ... --out {folder}"
-        )
+    path = _existing(folder, LAYERS)
     try:
         frame = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
@@ -139,6 +166,15 @@ def read_frame(folder: Path) -> pd.DataFrame:
         if name in NUMBERS or name.endswith(UNITS):
             _check_numbers(path, frame[name])
     return frame.fillna(dict.fromkeys(TEXTS, ""))
+
+
+def _existing(folder: Path, name: str) -> Path:
+    """Return the path of file `name` in a result folder."""
+    if not os.path.isfile(folder / name):  # os.path, because pathlib raises for names that are too long
+        raise UsageError(
+            f"'{folder}' is no result folder: it has no {name}; make one with hwsim run ... --out {folder}"
+        )
+    return folder / name
 
 
 def _check_numbers(path: Path, column: pd.Series[Any]) -> None:

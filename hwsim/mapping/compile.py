@@ -1,0 +1,229 @@
+"""From a placed network to a `Program`: which instructions, what each waits for, and where every tensor lies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import groupby
+from math import ceil, prod
+from typing import Literal, NamedTuple
+
+from hwsim.arch.accelerator import Accelerator, MemoryLevel
+from hwsim.errors import InputError
+from hwsim.formats import NumberFormat
+from hwsim.ir.layer import LAYOUT_KINDS, Kind, Layer, Shape
+from hwsim.ir.network import Network
+from hwsim.mapping.placed import Placed
+from hwsim.mapping.program import Block, Program
+from hwsim.mapping.tiled import accumulator_rows
+from hwsim.mapping.unified_buffer import Lifetime, Placement, allocate, peak_bits, rows_of
+from hwsim.units import BITS_PER_BYTE, ceil_div
+
+BUFFER, ACCUMULATORS, FIFO = "unified_buffer", "accumulators", "weight_fifo"
+"""Levels that a machine with such instructions has."""
+
+
+class Part(NamedTuple):
+    """Images `first` to `last` - 1 of a tensor of `images`, ready once `block` is complete."""
+
+    images: int
+    first: int
+    last: int
+    block: int
+
+
+def compile_network(network: Network, placed: Sequence[Placed], chip: Accelerator, fmt: NumberFormat) -> Program:
+    """Return the instructions that run `placed` layers, one after the other, on a chip with one matrix unit.
+
+    Inputs come from the host, results go to it, everything between stays in the unified buffer. Raises `InputError`
+    where the activations do not fit the buffer, or a tile of weights its FIFO.
+    """
+    compiler = _Compiler(network, chip, fmt)
+    compiler.read_inputs()
+    for steps, group in groupby(enumerate(placed), key=lambda pair: pair[1].layer.steps):
+        members = list(group)
+        for _ in range(steps):
+            for index, one in members:
+                compiler.add(index, one)
+    compiler.write_outputs(placed)
+    placements = tuple(allocate(compiler.lifetimes.values()))
+    _require_fit(network, placements, chip.level[BUFFER])
+    tile_bits = chip.array.rows * chip.array.cols * fmt.operand_bits("weight")
+    return Program(
+        tuple(compiler.blocks),
+        fetch_cycles=_transfer(tile_bits, chip.off_chip.read_bits_per_cycle),
+        shift_cycles=chip.array.rows * ceil_div(fmt.operand_bits("weight"), BITS_PER_BYTE),
+        drain_cycles=chip.array.rows + chip.array.cols - 2,
+        fifo_tiles=_fifo_tiles(chip, tile_bits, fmt),
+        in_order=chip.issue == "in_order",
+        placements=placements,
+    )
+
+
+class _Compiler:
+    """The blocks so far, which of them each tensor waits for, and from when to when each tensor lives."""
+
+    def __init__(self, network: Network, chip: Accelerator, fmt: NumberFormat) -> None:
+        self.network, self.chip, self.fmt = network, chip, fmt
+        self.blocks: list[Block] = []
+        self.activates: list[int] = []
+        self.parts: dict[str, list[Part]] = {}
+        self.stored: dict[str, tuple[str, ...]] = {}
+        self.lifetimes: dict[str, Lifetime] = {}
+        self.states = {tensor.name: tensor.carried_from for tensor in network.inputs if tensor.carried_from}
+        self.room = accumulator_rows(chip, fmt)
+        self.halves = 2 if chip.level[ACCUMULATORS].double_buffered else 1
+        self.cycles_per_row = 1 / Fraction(chip.array.macs_per_cycle[fmt.name])
+
+    def read_inputs(self) -> None:
+        """Read what the host gives; states are on the chip from the start."""
+        for tensor in self.network.inputs:
+            self._keep(tensor.name, tensor.shape)
+            if tensor.carried_from is None:
+                block = self._transfer_to_host("host_in", 0, prod(tensor.shape))
+                self.parts[tensor.name] = [Part(1, 0, 1, block)]
+
+    def add(self, index: int, placed: Placed) -> None:
+        """Add the instructions of one step of layer number `index`."""
+        layer = placed.layer
+        if layer.kind in LAYOUT_KINDS or layer.kind is Kind.UNSUPPORTED or placed.fused_into:
+            self._rename(layer)
+            return
+        parts = [self._pass_lanes(index, layer)] if placed.mapping is None else self._multiply(index, placed)
+        self.parts[layer.name] = parts
+        self._keep(layer.name, layer.output_shape)
+        for name in layer.inputs:
+            self._use(name)
+
+    def write_outputs(self, placed: Sequence[Placed]) -> None:
+        """Write to the host what no layer reads; where all of that is carried to the next run, the last result."""
+        layers, carried = self.network.layers, set(self.states.values())
+        index = {one.layer.name: number for number, one in enumerate(placed)}
+        results = [one for one in layers if one.name not in carried and not self.network.consumers.get(one.name)]
+        computed = [one.layer for one in placed if one.layer.kind not in LAYOUT_KINDS]
+        for layer in results or computed[-1:]:
+            waits = tuple(sorted({part.block for part in self._parts_of(layer.name)}))
+            producer = next((name for name in self._stored_as(layer.name) if name in index), layer.name)
+            self._transfer_to_host("host_out", index[producer], prod(layer.output_shape), waits)
+            self._use(layer.name)
+
+    def _multiply(self, index: int, placed: Placed) -> list[Part]:
+        """Add a matrix product chunk by chunk; return the parts of its result.
+
+        Of each chunk, as many column tiles as half of the accumulators hold are followed by one Activate.
+        """
+        layer, mapping, parts = placed.layer, placed.mapping, []
+        assert mapping is not None, "only layers on the array are multiplied"
+        f, image = mapping.folding, layer.P * layer.Q
+        loaded = self._through_host(index, layer) if len(layer.inputs) > 1 else ()
+        for start in range(0, f.stream_extent, f.chunk):
+            rows = min(f.chunk, f.stream_extent - start)
+            first, last = start // image, ceil_div(start + rows, image)
+            waits, needs = self._awaited(layer.inputs[0], layer.N, first, last)
+            for columns in _groups(layer.G * f.col_folds, max(1, self.room // rows)):
+                cycles, count = ceil(rows * self.cycles_per_row), columns * f.row_folds
+                held = tuple(self.activates[-self.halves :][:1]) if len(self.activates) >= self.halves else ()
+                tiles = self._emit(Block("tiles", index, cycles, count, waits + loaded, needs + held))
+                self.activates.append(
+                    self._emit(Block("activation", index, self._stored_cycles(columns * rows), needs=(tiles,)))
+                )
+            parts.append(Part(layer.N, first, last, self.activates[-1]))
+        return parts
+
+    def _through_host(self, index: int, layer: Layer) -> tuple[int, ...]:
+        """Bring a product's second activation where weights come from: only the host writes weight memory."""
+        elements = prod(layer.input_shapes[1])
+        waits = tuple(sorted({part.block for part in self._parts_of(layer.inputs[1])}))
+        out = self._transfer_to_host("host_out", index, elements, waits)
+        return (self._transfer_to_host("host_in", index, elements, (out,)),)
+
+    def _pass_lanes(self, index: int, layer: Layer) -> Part:
+        """Add a layer of the activation unit: as slow as its operations, or its rows out of or into the buffer."""
+        lanes, buffer = self.chip.array.cols, self.chip.level[BUFFER]
+        read = sum(rows_of(shape, lanes) for shape in layer.input_shapes)
+        operations = ceil_div(layer.operations // layer.steps, self.chip.vector_lanes)
+        cycles = max(operations, self._row_cycles(read, buffer.read_bits_per_cycle))
+        cycles = max(cycles, self._stored_cycles(rows_of(layer.output_shape, lanes)))
+        needs = {part.block for name in layer.inputs for part in self._parts_of(name)}
+        return Part(1, 0, 1, self._emit(Block("activation", index, cycles, needs=tuple(sorted(needs)))))
+
+    def _awaited(self, tensor: str, images: int, first: int, last: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return what images `first` to `last` - 1 of `images` wait for: results, and what the host sends."""
+        blocks = {
+            part.block
+            for part in self._parts_of(tensor)
+            if part.images != images or (part.first < last and first < part.last)
+        }
+        sent = {block for block in blocks if self.blocks[block].unit == "host_in"}
+        return tuple(sorted(blocks - sent)), tuple(sorted(sent))
+
+    def _emit(self, block: Block) -> int:
+        self.blocks.append(block)
+        return len(self.blocks) - 1
+
+    def _transfer_to_host(
+        self, unit: Literal["host_in", "host_out"], index: int, elements: int, waits: tuple[int, ...] = ()
+    ) -> int:
+        host, bits = self.chip.host, elements * self.fmt.bits
+        assert host is not None, "a chip that keeps its activations has a host"
+        rate = host.read_bits_per_cycle if unit == "host_in" else host.write_bits_per_cycle
+        return self._emit(Block(unit, index, _transfer(bits, rate), waits=waits, bits=bits))
+
+    def _stored_cycles(self, rows: int) -> int:
+        return self._row_cycles(rows, self.chip.level[BUFFER].write_bits_per_cycle)
+
+    def _row_cycles(self, rows: int, rate: Fraction | None) -> int:
+        return _transfer(rows * self.chip.array.cols * self.fmt.bits, rate)
+
+    def _rename(self, layer: Layer) -> None:
+        """Let a layer that moves nothing stand for what it reads; one that gathers more than that has its own room."""
+        self.parts[layer.name] = [part for name in layer.inputs for part in self._parts_of(name)]
+        held = tuple(dict.fromkeys(base for name in layer.inputs for base in self._stored_as(name)))
+        self.stored[layer.name] = held
+        if layer.output_elements > sum(map(prod, layer.input_shapes)):
+            self._keep(layer.name, layer.output_shape)
+            self.stored[layer.name] = (*held, layer.name)
+
+    def _parts_of(self, tensor: str) -> list[Part]:
+        return self.parts.get(self.states.get(tensor, tensor), [])
+
+    def _stored_as(self, tensor: str) -> tuple[str, ...]:
+        return self.stored.get(tensor, (tensor,))
+
+    def _keep(self, tensor: str, shape: Shape) -> None:
+        """Give a tensor room from now on; one of an earlier step has it already."""
+        lanes = self.chip.array.cols
+        size_bits, now = rows_of(shape, lanes) * lanes * self.fmt.bits, max(0, len(self.blocks) - 1)
+        self.lifetimes.setdefault(tensor, Lifetime(tensor, size_bits, now, now))
+
+    def _use(self, tensor: str) -> None:
+        for name in self._stored_as(tensor):
+            self.lifetimes[name] = self.lifetimes[name]._replace(last=len(self.blocks) - 1)
+
+
+def _groups(count: int, most: int) -> list[int]:
+    """Return `count` things in groups of `most`, the last one smaller."""
+    return [min(most, count - done) for done in range(0, count, most)]
+
+
+def _transfer(bits: int, rate: Fraction | None) -> int:
+    """Return the cycles that `bits` take at `rate` per cycle."""
+    return 0 if rate is None else ceil(bits / rate)
+
+
+def _fifo_tiles(chip: Accelerator, tile_bits: int, fmt: NumberFormat) -> int:
+    capacity = chip.level[FIFO].capacity_bits
+    assert capacity is not None, "a FIFO is bounded"
+    if capacity < tile_bits:
+        raise InputError(f"chip '{chip.name}': its weight FIFO does not hold one tile of {fmt.name} weights")
+    return capacity // tile_bits
+
+
+def _require_fit(network: Network, placements: Sequence[Placement], buffer: MemoryLevel) -> None:
+    peak, capacity = peak_bits(placements), buffer.capacity_bits
+    if capacity is not None and peak > capacity:
+        needed, held = (bits / BITS_PER_BYTE / 2**20 for bits in (peak, capacity))
+        raise InputError(
+            f"network '{network.name}' needs {needed:.1f} MiB for activations at batch {network.batch}, "
+            f"but the unified buffer holds {held:.1f} MiB; a smaller batch needs less"
+        )
