@@ -19,6 +19,7 @@ import hwsim
 from hwsim import catalog
 from hwsim.engine import array
 from hwsim.ir import Network, NetworkBuilder
+from hwsim.mapping import ArrayMapping
 
 LAYERS = 500
 CLOSED_REPEATS = 15
@@ -72,6 +73,7 @@ def stepped_pe_cycles_per_s(dataflow: str, side: int) -> float:
     net.linear("product", net.input("x", (positions, reduction)), filters)
     layer = net.build().layers[0]
     mapping = catalog.dataflow(dataflow)(layer, chip, fmt)
+    assert isinstance(mapping, ArrayMapping)
     closed, outcomes = array.closed(mapping, chip, fmt), [array.stepped(mapping, chip, fmt)]
     seconds = [timed(lambda: outcomes.append(array.stepped(mapping, chip, fmt))) for _ in range(STEPPED_REPEATS)]
     for outcome in outcomes:

@@ -74,7 +74,12 @@ def notes(network: Network, chip: Accelerator, fmt: NumberFormat, fused: dict[st
     said = list(network.notes)
     if network.format not in ("", fmt.name):
         said.append(f"the network is published in {network.format}; this run is in {fmt.name}")
-    if fused:
+    left = [layer for layer in network.layers if not layer.is_mac and layer.kind not in vector.UNCOMPUTED_KINDS]
+    if left and not chip.vector_lanes:
+        said.append(
+            f"chip '{chip.name}' leaves {len(left)} operators that are no products to its host, at no cost here"
+        )
+    elif fused:
         said.append(f"{len(fused)} operators on single elements run before results leave the chip, in no time")
     if not chip.skips_zeros and any(min(one.weight_density, one.input_density) < 1 for one in network.layers):
         said.append(f"chip '{chip.name}' computes zeros like any other value: densities below 1 save nothing")

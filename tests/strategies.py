@@ -13,7 +13,7 @@ from hwsim.arch import Accelerator
 from hwsim.chips.systolic import systolic
 from hwsim.formats import NumberFormat
 from hwsim.ir import Layer, Network, NetworkBuilder
-from hwsim.mapping import Mapping
+from hwsim.mapping import ArrayMapping
 
 DATAFLOWS = ("output_stationary", "weight_stationary", "input_stationary")
 FORMATS = ("int8", "int16", "fp32")
@@ -132,7 +132,9 @@ def arrays() -> st.SearchStrategy[dict[str, Any]]:
 
 def placed(
     layer: Layer, dataflow: str, fmt: str = "int8", **parameters: Any
-) -> tuple[Mapping, Accelerator, NumberFormat]:
+) -> tuple[ArrayMapping, Accelerator, NumberFormat]:
     """Return the mapping of `layer` on a systolic array of `parameters`, the array and the format."""
     chip, number_format = systolic(**parameters), catalog.number_format(fmt)
-    return catalog.dataflow(dataflow)(layer, chip, number_format), chip, number_format
+    mapping = catalog.dataflow(dataflow)(layer, chip, number_format)
+    assert isinstance(mapping, ArrayMapping)
+    return mapping, chip, number_format

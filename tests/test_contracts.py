@@ -126,7 +126,13 @@ def weight_words(layer: Layer) -> int:
 def computed_on_their_own(one: NetworkResult) -> Iterator[LayerResult]:
     """Yield the layers whose operands cross the chip's edge: neither fused nor a change of layout."""
     fused = fused_producers(one.network)
-    return (layer for layer in one.layers if layer.layer.kind not in UNCOMPUTED_KINDS and layer.layer.name not in fused)
+    return (
+        layer
+        for layer in one.layers
+        if layer.layer.kind not in UNCOMPUTED_KINDS
+        and layer.layer.name not in fused
+        and (layer.layer.is_mac or one.chip.vector_lanes)
+    )
 
 
 @every_triple

@@ -18,7 +18,7 @@ from hwsim import catalog
 from hwsim.chips.systolic import systolic
 from hwsim.errors import InputError
 from hwsim.ir import Layer
-from hwsim.mapping import Loop, Mapping, passes
+from hwsim.mapping import ArrayMapping, Loop, passes
 from hwsim.mapping.folding import Folding
 from hwsim.mapping.loops import extents
 from hwsim.mapping.passes import Pass
@@ -30,7 +30,7 @@ PLACES = st.tuples(layers(89), arrays(), st.sampled_from(DATAFLOWS), st.sampled_
 Place = tuple[Layer, dict[str, Any], str, str]
 
 
-def mapping_of(place: Place) -> Mapping:
+def mapping_of(place: Place) -> ArrayMapping:
     layer, parameters, dataflow, fmt = place
     return placed(layer, dataflow, fmt, **parameters)[0]
 
@@ -93,7 +93,7 @@ def test_a_nest_that_runs_a_loop_twice_is_refused() -> None:
         mapping.check()
 
 
-def cut_mapping() -> Mapping:
+def cut_mapping() -> ArrayMapping:
     """Return a mapping of 2 x 46 x 7 x 5 in two parts of the batch, chunks of 10 and tiles of 3 x 2."""
     mapping, _, _ = placed(linear(46, 7, 5, steps=2), "weight_stationary", rows=3, cols=2)
     cut = replace(mapping, folding=cut_batch(mapping.folding, 2).but(chunk=10))
@@ -101,7 +101,7 @@ def cut_mapping() -> Mapping:
     return cut
 
 
-def tampered(change: Any) -> Mapping:
+def tampered(change: Any) -> ArrayMapping:
     """Return that mapping with a changed nest."""
     mapping = cut_mapping()
     mapping.check()

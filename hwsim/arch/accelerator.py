@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from math import floor, inf
-from typing import Literal
+from math import inf
+from typing import Any, Literal
 
 from hwsim.arch.energy import EnergyTable
 from hwsim.arch.source import Source
@@ -63,8 +63,8 @@ class Accelerator:
     the name with what the user changed, `parameters` are all that the chip's function takes, `sources` says where each
     number comes from. `skips_zeros` says whether densities below 1 make a run shorter. A chip with a `host` gets the
     network's inputs from it, gives it the results and keeps all activations between, so that only weights come from
-    off-chip memory. `measured_power_w` is what its power was measured to be, if it was. `issue` says whether, behind a
-    synchronisation, all instructions wait ("in_order") or only the units that need the result ("decoupled").
+    off-chip memory. Without `vector_lanes` all but products is left to the host. `options` are what the chip's own
+    dataflow and engine read besides, by name; they say which.
     """
 
     name: str
@@ -81,8 +81,7 @@ class Accelerator:
     label: str = ""
     skips_zeros: bool = False
     host: MemoryLevel | None = None
-    measured_power_w: float | None = None
-    issue: Literal["in_order", "decoupled"] = "in_order"
+    options: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -102,9 +101,9 @@ class Accelerator:
                 f"chip '{self.name}' does not run dataflow '{dataflow}'{near_match(dataflow, self.dataflows)}"
             )
 
-    def peak_macs_per_cycle(self, fmt: NumberFormat) -> int:
-        """Return the multiply-accumulates of all PEs per cycle."""
-        return floor(self.array.rows * self.array.cols * self.array.macs_per_cycle[fmt.name])
+    def peak_macs_per_cycle(self, fmt: NumberFormat) -> float:
+        """Return the multiply-accumulates of all PEs per cycle, a fraction where a few PEs take several for one."""
+        return float(self.array.rows * self.array.cols * self.array.macs_per_cycle[fmt.name])
 
     @cached_property
     def level(self) -> Mapping[str, MemoryLevel]:

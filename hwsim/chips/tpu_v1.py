@@ -117,8 +117,7 @@ def tpu_v1(
         energy=_energy(rows, cols, fifo_tiles, accumulators, buffer_mib, clock_hz),
         sources=SOURCES,
         host=MemoryLevel("host", None, host, host, ("input", "output")),
-        measured_power_w=measured_power_w(load_percent),
-        issue=issue,  # type: ignore[arg-type]
+        options={"issue": issue, "measured_power_w": measured_power_w(load_percent)},
         parameters={**sizes, **rates, "issue": issue, "load_percent": load_percent},
     )
 

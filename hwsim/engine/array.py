@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hwsim.arch.accelerator import Accelerator
-from hwsim.engine import vector
+from hwsim.engine.in_turn import in_turn
 from hwsim.formats import NumberFormat
-from hwsim.mapping import Mapping
+from hwsim.mapping import ArrayMapping
 from hwsim.mapping.folding import Folding
 from hwsim.mapping.passes import Totals
 from hwsim.results.record import Action, Execution, Outcome, Timing
@@ -25,13 +25,7 @@ def execute(
     network: Network, placed: Sequence[Placed], chip: Accelerator, fmt: NumberFormat, fidelity: str, seed: int
 ) -> Execution:
     """Return every layer's outcome; layers run one after the other, those that are no products on the vector lanes."""
-
-    def outcome(one: Placed) -> Outcome:
-        if one.mapping is None:
-            return vector.closed(one.layer, chip, fmt, one.fused_into)
-        return stepped(one.mapping, chip, fmt, seed) if fidelity == "stepped" else closed(one.mapping, chip, fmt)
-
-    return Execution(map(outcome, placed))
+    return in_turn(placed, chip, fmt, fidelity, seed, closed, stepped)
 
 
 def spans(result: NetworkResult) -> Iterator[Iterator[Span]]:
@@ -39,27 +33,27 @@ def spans(result: NetworkResult) -> Iterator[Iterator[Span]]:
     from hwsim.engine import trace
 
     for layer in result.layers:
-        if layer.mapping is None:
-            yield trace.vector_spans(layer.timing)
-        else:
+        if isinstance(layer.mapping, ArrayMapping):
             yield trace.array_spans(layer.mapping.folding, layer.mapping.totals)
+        else:
+            yield trace.vector_spans(layer.timing)
 
 
-def closed(mapping: Mapping, chip: Accelerator, fmt: NumberFormat) -> Outcome:
+def closed(mapping: ArrayMapping, chip: Accelerator, fmt: NumberFormat) -> Outcome:
     """Return cycles and action counts of a mapped layer."""
     totals = mapping.totals
     timing = Timing(totals.fill_cycles, totals.compute_cycles, totals.stall_cycles, totals.drain_cycles)
     return Outcome(timing, array_counts(mapping, chip, fmt) | off_chip_counts(totals, chip))
 
 
-def stepped(mapping: Mapping, chip: Accelerator, fmt: NumberFormat, seed: int = 0) -> Outcome:
+def stepped(mapping: ArrayMapping, chip: Accelerator, fmt: NumberFormat, seed: int = 0) -> Outcome:
     """Return the same by moving seeded values of the format through the array, cycle by cycle."""
     from hwsim.engine import array_stepped
 
     return array_stepped.run(mapping, chip, fmt, seed).outcome
 
 
-def array_counts(mapping: Mapping, chip: Accelerator, fmt: NumberFormat) -> dict[Action, int]:
+def array_counts(mapping: ArrayMapping, chip: Accelerator, fmt: NumberFormat) -> dict[Action, int]:
     """Return the words that PEs and on-chip buffers move while the array computes.
 
     Unused PEs are clock-gated: an operand is latched by the PEs that use it, and by those above a stationary one's

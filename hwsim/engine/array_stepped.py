@@ -13,7 +13,7 @@ from hwsim.engine.array import off_chip_counts
 from hwsim.formats import NumberFormat
 from hwsim.functional import lowering
 from hwsim.functional.lowering import Array
-from hwsim.mapping import Mapping, passes
+from hwsim.mapping import ArrayMapping, passes
 from hwsim.mapping.folding import Folding
 from hwsim.results.record import Action, Outcome, Timing
 
@@ -37,7 +37,7 @@ class Fold(NamedTuple):
     first_rows: bool
 
 
-def run(mapping: Mapping, chip: Accelerator, fmt: NumberFormat, seed: int = 0) -> Stepped:
+def run(mapping: ArrayMapping, chip: Accelerator, fmt: NumberFormat, seed: int = 0) -> Stepped:
     """Step a mapped layer with seeded operands; every copy (group, time step) has its own values.
 
     Raises `RuntimeError`, a bug, if the outputs are not the reference product of the same operands.
@@ -59,7 +59,7 @@ def run(mapping: Mapping, chip: Accelerator, fmt: NumberFormat, seed: int = 0) -
 class _Machine:
     """The array's clock and counters while copies of a product run through it."""
 
-    def __init__(self, mapping: Mapping, chip: Accelerator, fmt: NumberFormat) -> None:
+    def __init__(self, mapping: ArrayMapping, chip: Accelerator, fmt: NumberFormat) -> None:
         self.mapping, self.chip, self.fmt = mapping, chip, fmt
         self.folding = mapping.folding
         self.passes = passes.walk(self.folding)

@@ -3,6 +3,8 @@
 Closed, the schedule is computed block by block; stepped, the units run as processes and the array moves real values.
 Both give the same cycles. Columns are those of Table 3 of Jouppi et al., ISCA 2017: shares of all cycles by what the
 matrix unit does, transfers from and to the host included, and throughput without them.
+
+Options of a chip: `issue`, "in_order" or "decoupled" (see `Program`), and `measured_power_w`, a column if it is given.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from hwsim.engine.vector import UNCOMPUTED_KINDS
 from hwsim.formats import NumberFormat
 from hwsim.ir.network import Network
 from hwsim.mapping.compile import ACCUMULATORS, BUFFER, FIFO, compile_network
+from hwsim.mapping.loops import ArrayMapping
 from hwsim.mapping.placed import Placed
 from hwsim.mapping.program import Program
 from hwsim.mapping.unified_buffer import peak_bits
@@ -83,7 +86,7 @@ def live_bits_by_layer(program: Program, layers: int) -> list[int]:
     ]
 
 
-def _outcome(one: Placed, counts: dict[Action, int], cycles: list[int], live_bits: int, peak: int) -> Outcome:
+def _outcome(one: Placed, counts: dict[Action, int], cycles: list[int], live_bits: int, peak: float) -> Outcome:
     """Return a layer's outcome: `cycles` by cause, of which a layer without products spends all on the lanes."""
     total = sum(cycles)
     if one.mapping is None:
@@ -99,7 +102,7 @@ def _outcome(one: Placed, counts: dict[Action, int], cycles: list[int], live_bit
     return Outcome(timing, {**counts, ("idle", "cycle", ""): total}, extras)
 
 
-def shares(cycles: Sequence[int], macs: int, peak_macs_per_cycle: int) -> Row:
+def shares(cycles: Sequence[int], macs: int, peak_macs_per_cycle: float) -> Row:
     """Return the shares of `cycles` by cause; the first and the next three add up to 1, useful and unused to active."""
     total = max(1, sum(cycles))
     active, stall, shift, raw, given, other = (count / total for count in cycles)
@@ -139,13 +142,13 @@ def _totals(
         "host_write_bytes": bits_to_bytes(moved["host_out"]),
         "weight_tiles": program.tiles_by_layer.total(),
         "unified_buffer_peak_bytes": bits_to_bytes(program.buffer_peak_bits),
-        **({} if chip.measured_power_w is None else {"measured_power_w": chip.measured_power_w}),
+        **{name: chip.options[name] for name in ("measured_power_w",) if name in chip.options},
     }
 
 
 def _counts(one: Placed, chip: Accelerator, fmt: NumberFormat, tiles: int, seed: int | None) -> dict[Action, int]:
     """Return a layer's actions; with a `seed`, those of the array are counted while seeded values move through it."""
-    if one.mapping is None:
+    if not isinstance(one.mapping, ArrayMapping):
         return _vector_counts(one, fmt)
     counts = array.array_counts(one.mapping, chip, fmt)
     if seed is not None:

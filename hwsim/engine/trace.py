@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hwsim.ir.layer import Kind, Layer
@@ -15,7 +16,7 @@ from hwsim.results.record import Timing
 from hwsim.units import ceil_div
 
 if TYPE_CHECKING:
-    from hwsim.engine.tiles_events import Log, Tile
+    from hwsim.engine.tiles_events import Log
 
 MAX_PASSES = 64
 """Events drawn per layer: runs of more passes are joined, so that a trace stays small enough to open."""
@@ -90,31 +91,54 @@ def _phases(start: int, phases: Iterable[tuple[str, int]]) -> Iterator[Span]:
 
 
 def program_spans(program: Program, log: Log, layers: Sequence[Layer]) -> list[list[Span]]:
-    """Return what each unit does for each layer, from cycle 0 of the run; of many tiles, some are joined."""
+    """Return what each unit does for each layer, from cycle 0 of the run.
+
+    A unit has at most `MAX_PASSES` events per layer, layers that take turns step by step as many together; of more,
+    neighbours are joined.
+    """
     found: list[list[Span]] = [[] for _ in layers]
-    grouped = {index: ceil_div(count, MAX_PASSES) for index, count in program.tiles_by_layer.items()}
-    for number, block in enumerate(program.blocks):
-        name, spans = layers[block.layer].name, found[block.layer]
-        if block.unit != "tiles":
-            unit, instruction = UNITS[block.unit], FILLS[block.unit][0]
-            spans.append(
-                Span(unit, f"{instruction} {name}", log.began[number], log.complete[number] - log.began[number])
-            )
-            continue
-        tiles, group = log.tiles[number], grouped[block.layer]
-        multiply = "Convolve" if layers[block.layer].kind is Kind.CONV else "MatrixMultiply"
-        for at in range(0, len(tiles), group):
-            some = tiles[at : at + group]
-            spans += _joined_tiles(program, some, "tile" if len(some) == 1 else f"{len(some)} tiles", multiply)
+    loop, by_unit = _loops(layers), defaultdict[str, list[tuple[int, Span]]](list)
+    for layer, span in _happened(program, log, layers):
+        by_unit[span.unit].append((layer, span))
+    for happened in by_unit.values():
+        for _, members in groupby(happened, key=lambda pair: loop[pair[0]]):
+            several = list(members)
+            group = ceil_div(len(several), MAX_PASSES * len({layer for layer, _ in several}))
+            for at in range(0, len(several), group):
+                layer = several[at][0]
+                found[layer].append(_joined_span(layers[layer].name, [span for _, span in several[at : at + group]]))
     return found
 
 
-def _joined_tiles(program: Program, tiles: Sequence[Tile], what: str, multiply: str) -> Iterator[Span]:
-    first, last = tiles[0], tiles[-1]
+def _loops(layers: Sequence[Layer]) -> list[int]:
+    """Return of each layer the first one of those that it takes turns with, step by step."""
+    firsts = []
+    for steps, run in groupby(enumerate(layers), key=lambda pair: pair[1].steps):
+        numbers = [number for number, _ in run]
+        firsts += numbers if steps == 1 else [numbers[0]] * len(numbers)
+    return firsts
+
+
+def _happened(program: Program, log: Log, layers: Sequence[Layer]) -> Iterator[tuple[int, Span]]:
+    """Yield every instruction, and the shift of every tile, with the number of its layer."""
     read, shift = program.fetch_cycles, program.shift_cycles
-    yield Span("weight memory", f"Read_Weights {what}", first.fetched - read, last.fetched - first.fetched + read)
-    yield Span("weight shift", f"shift {what}", first.shifted - shift, last.shifted - first.shifted + shift)
-    yield Span("matrix unit", f"{multiply} {what}", first.start, last.end - first.start)
+    for number, block in enumerate(program.blocks):
+        if block.unit != "tiles":
+            began, name = log.began[number], FILLS[block.unit][0]
+            yield block.layer, Span(UNITS[block.unit], name, began, log.complete[number] - began)
+            continue
+        multiply = "Convolve" if layers[block.layer].kind is Kind.CONV else "MatrixMultiply"
+        for tile in log.tiles[number]:
+            yield block.layer, Span("weight memory", "Read_Weights", tile.fetched - read, read)
+            yield block.layer, Span("weight shift", "shift", tile.shifted - shift, shift)
+            yield block.layer, Span("matrix unit", multiply, tile.start, tile.end - tile.start)
+
+
+def _joined_span(layer: str, spans: Sequence[Span]) -> Span:
+    """Return one event from the start of the first to the end of the last, named after the layer if it is alone."""
+    first, last = spans[0], spans[-1]
+    name = f"{first.name} {layer}" if len(spans) == 1 else f"{len(spans)} x {first.name}"
+    return first._replace(name=name, cycles=last.start_cycle + last.cycles - first.start_cycle)
 
 
 def chrome_trace(layers: Iterable[tuple[str, int, Iterable[Span]]], clock_hz: int) -> dict[str, Any]:

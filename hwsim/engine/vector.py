@@ -51,9 +51,9 @@ def closed(layer: Layer, chip: Accelerator, fmt: NumberFormat, fused_into: str =
 
     A lane does one operation per cycle, on operands from off-chip. Changes of layout are addressing and cost nothing,
     fused layers only their operations' energy; operators that are not simulated cost nothing and are listed by the
-    result.
+    result, and so are all of these on a chip without lanes, which leaves them to its host.
     """
-    if layer.kind in UNCOMPUTED_KINDS:
+    if layer.kind in UNCOMPUTED_KINDS or not chip.vector_lanes:
         return Outcome(Timing(), {}, {"fused_into": ""})
     operation = ("vector", fmt.name, "output")
     if fused_into:

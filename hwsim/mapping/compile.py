@@ -13,6 +13,7 @@ from hwsim.errors import InputError
 from hwsim.formats import NumberFormat
 from hwsim.ir.layer import LAYOUT_KINDS, Kind, Layer, Shape
 from hwsim.ir.network import Network
+from hwsim.mapping.loops import ArrayMapping
 from hwsim.mapping.placed import Placed
 from hwsim.mapping.program import Block, Program
 from hwsim.mapping.tiled import accumulator_rows
@@ -55,7 +56,7 @@ def compile_network(network: Network, placed: Sequence[Placed], chip: Accelerato
         shift_cycles=chip.array.rows * ceil_div(fmt.operand_bits("weight"), BITS_PER_BYTE),
         drain_cycles=chip.array.rows + chip.array.cols - 2,
         fifo_tiles=_fifo_tiles(chip, tile_bits, fmt),
-        in_order=chip.issue == "in_order",
+        in_order=chip.options.get("issue") != "decoupled",
         placements=placements,
     )
 
@@ -113,7 +114,7 @@ class _Compiler:
         Of each chunk, as many column tiles as half of the accumulators hold are followed by one Activate.
         """
         layer, mapping, parts = placed.layer, placed.mapping, []
-        assert mapping is not None, "only layers on the array are multiplied"
+        assert isinstance(mapping, ArrayMapping), "this machine multiplies tiles"
         f, image = mapping.folding, layer.P * layer.Q
         loaded = self._through_host(index, layer) if len(layer.inputs) > 1 else ()
         for start in range(0, f.stream_extent, f.chunk):

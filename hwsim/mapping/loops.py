@@ -38,32 +38,39 @@ class Loop(NamedTuple):
 
 @dataclass(frozen=True)
 class Mapping:
-    """HOW a layer is placed on an array: its folds, the loop nest they are, and what they sum up to."""
+    """HOW a layer is placed by a dataflow: its loop nest. What else is known of it stands in the records of a dataflow.
+
+    `nest` goes from the outermost loop inward; the body of the last is one multiply-accumulate per PE. `bounds` are the
+    layer's dimensions as the nest names them, `sides` the most that spatial loops may spread over each axis.
+    """
 
     layer: Layer
     dataflow: str
-    folding: Folding
-    totals: Totals
 
     @property
-    def stationary(self) -> str:
-        """The operand that stays in the PEs: "weight", "input" or "output"."""
-        return self.folding.stationary
-
-    @cached_property
     def nest(self) -> tuple[Loop, ...]:
-        """Loops from the outermost inward; the body of the last is one multiply-accumulate per PE."""
-        return self.folding.nest(self.layer)
+        """Loops from the outermost inward."""
+        raise NotImplementedError
+
+    @property
+    def bounds(self) -> dict[str, int]:
+        """The extent of each dimension of the layer."""
+        raise NotImplementedError
+
+    @property
+    def sides(self) -> dict[str, int]:
+        """The PEs along each axis."""
+        raise NotImplementedError
 
     def check(self) -> None:
         """Raise `InputError` unless the nest covers every loop bound of the layer once and its tiles fit the array."""
-        name, sides = self.layer.name, {"rows": self.folding.rows, "cols": self.folding.cols}
+        name, sides = self.layer.name, self.sides
         for loop in self.nest:
             if loop.axis and loop.bound > sides[loop.axis]:
                 raise InputError(
                     f"mapping of '{name}': {loop.bound} {loop.dims} do not fit {sides[loop.axis]} {loop.axis}"
                 )
-        covered = {dims: extent for dims, extent in extents(self.layer).items() if extent > 1}
+        covered = {dims: extent for dims, extent in self.bounds.items() if extent > 1}
         for loop in self.nest:
             if loop.bound != covered.get(loop.dims, 1):
                 raise InputError(
@@ -74,6 +81,34 @@ class Mapping:
         left = {dims: extent for dims, extent in covered.items() if extent != 1}
         if left:
             raise InputError(f"mapping of '{self.layer.name}' leaves loops over {left} open")
+
+
+@dataclass(frozen=True)
+class ArrayMapping(Mapping):
+    """HOW a layer is placed on a systolic array: its folds, and what their passes sum up to."""
+
+    folding: Folding
+    totals: Totals
+
+    @property
+    def stationary(self) -> str:
+        """The operand that stays in the PEs: "weight", "input" or "output"."""
+        return self.folding.stationary
+
+    @cached_property
+    def nest(self) -> tuple[Loop, ...]:
+        """Loops from the outermost inward, over the layer as a matrix product."""
+        return self.folding.nest(self.layer)
+
+    @property
+    def bounds(self) -> dict[str, int]:
+        """The extents of the layer as a matrix product."""
+        return extents(self.layer)
+
+    @property
+    def sides(self) -> dict[str, int]:
+        """Rows and columns of the array, or of the part that a tile may use."""
+        return {"rows": self.folding.rows, "cols": self.folding.cols}
 
 
 def extents(layer: Layer) -> dict[str, int]:

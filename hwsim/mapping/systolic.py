@@ -8,12 +8,12 @@ from hwsim.arch.accelerator import Accelerator
 from hwsim.formats import NumberFormat
 from hwsim.ir.layer import Kind, Layer
 from hwsim.mapping.folding import AXES, Folding, Operand, made_of
-from hwsim.mapping.loops import Mapping, extents
+from hwsim.mapping.loops import ArrayMapping, extents
 from hwsim.mapping.passes import Totals, least_cycles, moves_once, never_waits, totals, unstalled
 from hwsim.units import ceil_div
 
 
-def place(layer: Layer, chip: Accelerator, fmt: NumberFormat, stationary: Operand, dataflow: str) -> Mapping:
+def place(layer: Layer, chip: Accelerator, fmt: NumberFormat, stationary: Operand, dataflow: str) -> ArrayMapping:
     """Return the mapping of least cycles, and among those of fewest off-chip bits, with `stationary` kept in the PEs.
 
     Tried are streams cut so that partial sums or the passing operand fit their buffers, batches cut so that what comes
@@ -21,7 +21,7 @@ def place(layer: Layer, chip: Accelerator, fmt: NumberFormat, stationary: Operan
     of half its sides, and half of those. Cuts are at powers of two: the passes of a coarser cut are those of a finer
     one joined, and so never slower; of each kind only the coarsest that makes something fit is tried.
     """
-    return Mapping(layer, dataflow, *_cheapest(foldings(layer, chip, fmt, stationary)))
+    return ArrayMapping(layer, dataflow, *_cheapest(foldings(layer, chip, fmt, stationary)))
 
 
 def foldings(layer: Layer, chip: Accelerator, fmt: NumberFormat, stationary: Operand) -> list[Folding]:

@@ -11,17 +11,17 @@ from hwsim.arch.accelerator import Accelerator
 from hwsim.errors import InputError
 from hwsim.formats import NumberFormat
 from hwsim.ir.layer import Layer
-from hwsim.mapping.loops import Mapping
+from hwsim.mapping.loops import ArrayMapping
 from hwsim.mapping.passes import unstalled
 from hwsim.mapping.systolic import whole_stream
 from hwsim.units import ceil_div
 
 
-def place_tiled(layer: Layer, chip: Accelerator, fmt: NumberFormat, dataflow: str) -> Mapping:
+def place_tiled(layer: Layer, chip: Accelerator, fmt: NumberFormat, dataflow: str) -> ArrayMapping:
     """Return the mapping of `layer` with the longest equal chunks whose sums fit half of the accumulators."""
     whole = whole_stream(layer, chip, fmt, "weight", chip.array.rows, chip.array.cols)
     folding = whole.but(chunk=chunk_rows(layer, accumulator_rows(chip, fmt)))
-    return Mapping(layer, dataflow, folding, unstalled(folding))
+    return ArrayMapping(layer, dataflow, folding, unstalled(folding))
 
 
 def accumulator_rows(chip: Accelerator, fmt: NumberFormat) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from hwsim.mapping import ArrayMapping
 from hwsim.results.record import LayerResult, NetworkResult
 from hwsim.results.scale_sim import differences, scale_sim_like
 
@@ -49,7 +50,7 @@ def _columns(result: LayerResult) -> dict[str, Any]:
 def _own_differences(result: LayerResult) -> tuple[str, ...]:
     """Return what this run counts that SCALE-Sim without stalls does not."""
     said = []
-    if result.mapping is not None and result.mapping.folding.parts > 1:
+    if isinstance(result.mapping, ArrayMapping) and result.mapping.folding.parts > 1:
         said.append(
             f"total cycles and reads: the batch is run in {result.mapping.folding.parts} parts, so that what comes "
             "again stays on chip"
@@ -59,7 +60,7 @@ def _own_differences(result: LayerResult) -> tuple[str, ...]:
             f"total cycles: {result.timing.stall_cycles} are spent waiting for off-chip memory; "
             "bandwidth_gb_s=inf waits for none"
         )
-    if result.mapping is not None and result.mapping.folding.chunks > 1:
+    if isinstance(result.mapping, ArrayMapping) and result.mapping.folding.chunks > 1:
         said.append(
             f"total cycles and reads: the stream is cut into {result.mapping.folding.chunks} chunks, each loading "
             "the stationary tiles again, so that data stay on chip"
