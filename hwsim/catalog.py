@@ -108,6 +108,11 @@ def report(name: str) -> Report:
     return cast(Report, _function("report", name))
 
 
+def report_needs(name: str) -> tuple[str, ...]:
+    """Return the columns that report `name` cannot do without: `NEEDS` in its file."""
+    return tuple(getattr(sys.modules[_function("report", name).__module__], "NEEDS", ()))
+
+
 def engine(name: str) -> Engine:
     """Return the engine a chip names; raises `InputError` where there is none."""
     if importlib.util.find_spec(f"hwsim.engine.{name}") is None:

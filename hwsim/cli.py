@@ -126,14 +126,14 @@ def list_(noun: str) -> None:
 
 @cli.command()
 @click.argument("name")
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the pictures; FOLDER/figures by default.")
-def report(name: str, folder: Path, out: Path | None) -> None:
-    """Draw report NAME of the result FOLDER that `hwsim run --out` wrote."""
+@click.argument("folders", metavar="RESULT...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the pictures; figures in the first RESULT.")
+def report(name: str, folders: tuple[Path, ...], out: Path | None) -> None:
+    """Draw report NAME of each RESULT, a folder that `hwsim run --out` wrote, in one picture."""
     from hwsim.results import store
 
     catalog.report(name)
-    for path in store.draw(name, store.read_frame(folder), out or folder / store.FIGURES):
+    for path in store.draw(name, store.read_frames(folders), out or folders[0] / store.FIGURES):
         click.echo(str(path))
 
 

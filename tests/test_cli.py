@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from command import CHIP, NETWORK, TOPOLOGY, Terminal, answer, hwsim
 
-from hwsim import __version__
+from hwsim import __version__, catalog
 
 ROOT = Path(__file__).parent.parent
 MLP = "mlp:hidden=31-13,inputs=17,classes=7"
@@ -216,7 +216,9 @@ def test_out_writes_tables_timeline_and_pictures_the_same_in_every_process(tmp_p
     ran = hwsim(*words, tmp_path / "one")
     assert (ran.code, process(*words, tmp_path / "two", PYTHONHASHSEED="3").returncode) == (0, 0), ran.err
     one, two = files(tmp_path / "one"), files(tmp_path / "two")
-    reports = [path.stem for path in (ROOT / "reports").glob("[!_]*.py")]
+    columns = one["layers.csv"].decode().split("\n")[0].split(",")
+    reports = [name for name in catalog.names("report") if set(catalog.report_needs(name)) <= set(columns)]
+    assert "layers" in reports
     pictures = [f"figures/{name}.{kind}" for name in reports for kind in ("png", "svg")]
     assert set(one) == {"manifest.json", "layers.csv", "result.json", "trace.json", *pictures}
     assert one.pop("manifest.json") != two.pop("manifest.json")
@@ -234,6 +236,22 @@ def test_wall_time_and_host_are_in_the_manifest_alone(tmp_path: Path) -> None:
         text = (tmp_path / name).read_text(encoding="utf-8")
         assert "wall" not in text
         assert manifest["platform"] not in text
+
+
+def test_a_report_of_several_result_folders_is_one_picture(tmp_path: Path) -> None:
+    for name, network in (("one", MLP), ("two", "mlp:hidden=7")):
+        answer("run", network, "--out", tmp_path / name)
+    answer("report", "layers", tmp_path / "two", tmp_path / "one", "--out", tmp_path)
+    drawn = (tmp_path / "layers.svg").read_text(encoding="utf-8")
+    both = [(tmp_path / name / "figures" / "layers.svg").read_text(encoding="utf-8") for name in ("one", "two")]
+    assert len(drawn) > max(map(len, both))
+
+
+def test_a_report_whose_columns_a_chip_does_not_give_says_so(tmp_path: Path) -> None:
+    answer("run", MLP, "--out", tmp_path / "run")
+    ran = hwsim("report", "matrix_unit", tmp_path / "run")
+    assert (ran.code, ran.out) == (3, "")
+    assert "report 'matrix_unit' needs the columns useful_macs_fraction" in ran.err
 
 
 def test_report_draws_a_result_folder_again(tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ def drawn(rows: pd.DataFrame, report: str = "layers") -> Figure:
 
 @pytest.mark.parametrize("report", catalog.names("report"))
 def test_every_report_draws_a_result_and_labels_its_axes(report: str) -> None:
-    axes = drawn(frame("mlp", SMALL), report).axes
+    runs = (frame("mlp", chip) for chip in catalog.names("chip"))
+    axes = drawn(next(rows for rows in runs if set(catalog.report_needs(report)) <= set(rows)), report).axes
     assert axes
     assert all(panel.get_xlabel() or panel.get_ylabel() for panel in axes)
 
@@ -57,6 +58,27 @@ def test_bars_add_up_to_the_cycles_and_energy_of_the_layers_drawn() -> None:
     taking = rows[rows["total_cycles"] > 0]
     assert widths(cycles) == taking["total_cycles"].sum()
     assert widths(energy) == pytest.approx(taking["energy_pj"].sum() * 1e-12)
+
+
+def test_shares_of_the_matrix_unit_stand_beside_those_measured() -> None:
+    network, chip = "tpu_apps:app=MLP0", "tpu_v1"
+    (axes,) = drawn(frame(network, chip), "matrix_unit").axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "MLP0 on tpu_v1,\nbatch 200, int8, simulated",
+        "measured, Jouppi et al. 2017",
+    ]
+    # each of the two bars is all cycles; the paper's parts add up to 100.1 %
+    assert widths(axes) == pytest.approx(2, abs=2e-3)
+    total = hwsim.simulate(network, on=chip).total
+    assert f"{total['weight_stall_fraction']:.1%}" in [text.get_text() for text in axes.texts]
+    assert "53.9%" in [text.get_text() for text in axes.texts]
+
+
+def test_a_machine_without_a_paper_stands_alone() -> None:
+    (axes,) = drawn(frame("mlp", "tpu_v1:rows=64", "systolic"), "matrix_unit").axes
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == ["mlp-784-300-100-10 on tpu_v1:rows=64,\nbatch 1, int8, simulated"]
+    assert widths(axes) == pytest.approx(1)
 
 
 def test_runs_share_a_scale_that_holds_the_longest_bar() -> None:

@@ -33,7 +33,7 @@ NUMBERS = (
 )  # fmt: skip
 """Columns that every layer has."""
 
-UNITS = ("_cycles", "_bytes", "_pj")
+UNITS = ("_cycles", "_bytes", "_pj", "_fraction")
 """Endings of further columns that are numbers; a chip that lacks one leaves it empty."""
 
 MAX_BYTES = 128 * 2**20
@@ -105,7 +105,7 @@ def trace_text(results: Sequence[NetworkResult]) -> str:
 
 
 def write(results: Sequence[NetworkResult], folder: Path, reports: Iterable[str], wall_s: float) -> list[Path]:
-    """Write a result folder with the figures of `reports`; return the figures' paths.
+    """Write a result folder with those figures of `reports` that its columns allow; return the figures' paths.
 
     Raises `HardwareError` where the folder cannot be written.
     """
@@ -114,7 +114,8 @@ def write(results: Sequence[NetworkResult], folder: Path, reports: Iterable[str]
     write_text(folder / TRACE, trace_text(results))
     write_text(folder / MANIFEST, json.dumps(manifest(results, wall_s), indent=1) + "\n")
     frame = read_frame(folder)
-    return [path for name in reports for path in draw(name, frame, folder / FIGURES)]
+    drawn = [name for name in reports if not _lacking(name, frame)]
+    return [path for name in drawn for path in draw(name, frame, folder / FIGURES)]
 
 
 def manifest(results: Sequence[NetworkResult], wall_s: float) -> Row:
@@ -177,6 +178,13 @@ def _existing(folder: Path, name: str) -> Path:
     return folder / name
 
 
+def read_frames(folders: Sequence[Path]) -> pd.DataFrame:
+    """Return the layer rows of several result folders, one after the other."""
+    import pandas as pd
+
+    return pd.concat(map(read_frame, folders), ignore_index=True)
+
+
 def _check_numbers(path: Path, column: pd.Series[Any]) -> None:
     """Raise `InputError` where a column of `NUMBERS` or `UNITS` has text, infinity, a number below 0 or a gap."""
     import pandas as pd
@@ -189,11 +197,17 @@ def _check_numbers(path: Path, column: pd.Series[Any]) -> None:
 
 
 def draw(report: str, frame: pd.DataFrame, folder: Path) -> list[Path]:
-    """Draw `report` of the layer rows into `folder` as PNG and SVG, the same bytes every time; return both paths."""
+    """Draw `report` of the layer rows into `folder` as PNG and SVG, the same bytes every time; return both paths.
+
+    Raises `InputError` where the rows lack columns that it needs.
+    """
     import matplotlib
 
     from hwsim import catalog
 
+    lacking = _lacking(report, frame)
+    if lacking:
+        raise InputError(f"report '{report}' needs the columns {', '.join(lacking)}, which these chips do not give")
     with matplotlib.rc_context({"svg.hashsalt": "hwsim", "backend": "agg"}):
         figure = catalog.report(report)(frame)
         paths = [folder / f"{report}.{suffix}" for suffix in ("png", "svg")]
@@ -204,6 +218,12 @@ def draw(report: str, frame: pd.DataFrame, folder: Path) -> list[Path]:
             )
             write_bytes(path, content.getvalue())
     return paths
+
+
+def _lacking(report: str, frame: pd.DataFrame) -> list[str]:
+    from hwsim import catalog
+
+    return [name for name in catalog.report_needs(report) if name not in frame]
 
 
 def write_text(path: Path, text: str) -> None:

@@ -26,6 +26,10 @@ PREFIXES = (
 )
 
 
+COLUMN_UNITS = {"_fraction": "%", "_bytes": "B", "_w": "W"}
+"""Endings of columns, and how their unit is written."""
+
+
 def quantity(value: float, unit: str = "") -> str:
     """Return `value` with three digits and an SI prefix: 724406816 is "724 M"."""
     if value == 0:
@@ -63,7 +67,12 @@ def layer_table(result: NetworkResult) -> RenderableType:
         *result.notes,
         *([f"{hidden} layers that take no cycles are not shown; --json and --csv list them"] if hidden else []),
     ]
-    return Group(table, Text(summary(result)), *(Text(printable(f"note: {note}"), style="dim") for note in notes))
+    return Group(
+        table,
+        Text(summary(result)),
+        *extras(result),
+        *(Text(printable(f"note: {note}"), style="dim") for note in notes),
+    )
 
 
 def title(result: NetworkResult) -> str:
@@ -107,6 +116,26 @@ def summary(result: NetworkResult) -> str:
         f"{quantity(total['average_power_w'], 'W')}, {quantity(total['inferences_per_s'])} inferences/s, "
         f"{quantity(total['inferences_per_j'])} inferences/J; {quantity(total['parameters'])} parameters"
     )
+
+
+def extras(result: NetworkResult) -> list[Text]:
+    """Return what the engine finds for the whole network, beyond what every chip has, in a line; none if nothing."""
+    parts = [f"{_named(name)} {_measured(name, value)}" for name, value in result.extras.items()]
+    return [Text("; ".join(parts))] if parts else []
+
+
+def _named(column: str) -> str:
+    """Return the words of a column's name, without its unit."""
+    unit = next((unit for unit in COLUMN_UNITS if column.endswith(unit)), "")
+    return column.removesuffix(unit).replace("seconds", "time").replace("_", " ")
+
+
+def _measured(column: str, value: float) -> str:
+    """Return a value with the unit in its column's name."""
+    if column.endswith("_fraction"):
+        return f"{value:.1%}"
+    units = (shown for unit, shown in COLUMN_UNITS.items() if column.endswith(unit))
+    return quantity(value, "s" if column.startswith("seconds") else next(units, ""))
 
 
 def scale_sim_table(result: NetworkResult) -> RenderableType:
