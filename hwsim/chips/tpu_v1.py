@@ -136,6 +136,8 @@ def _buffers(
     """Return accumulators, weight FIFO and unified buffer, each as wide as a row of the array."""
     sums, row = Fraction(cols * int8.accumulator_bits), Fraction(cols * int8.bits)
     capacity = mib_to_bits(buffer_mib)
+    if not capacity:
+        raise InputError(f"chip 'tpu_v1': buffer_mib={buffer_mib:g} is less than a bit")
     return (
         MemoryLevel(
             "accumulators", accumulators * int(sums), sums, sums, ("output",), double_buffered=True, accumulates=True

@@ -59,6 +59,9 @@ def spans(result: NetworkResult) -> Iterator[list[Span]]:
 
     placed = [Placed(one.layer, one.mapping, one.extras.get("fused_into", "")) for one in result.layers]
     program = compile_network(result.network, placed, result.chip, result.fmt)
+    if program.tiles_by_layer.total() > trace.MAX_TILES:
+        yield from ([] for _ in placed)
+        return
     by_layer = trace.program_spans(program, tiles_events.observe(program), [one.layer for one in result.layers])
     start = 0
     for index, one in enumerate(result.layers):

@@ -24,6 +24,9 @@ MAX_PASSES = 64
 MAX_WALKED = 1_000_000
 """Passes looked at per layer: one of more is drawn as a whole."""
 
+MAX_TILES = 50_000
+"""Tiles of weights run as events for a timeline; of a program of more, only the layers are drawn."""
+
 SECONDS_TO_US = 1e6
 
 UNITS = {"host_in": "host in", "activation": "activation unit", "host_out": "host out"}

@@ -16,7 +16,7 @@ from hwsim.ir.network import Network
 from hwsim.mapping.loops import ArrayMapping
 from hwsim.mapping.placed import Placed
 from hwsim.mapping.program import Block, Program
-from hwsim.mapping.tiled import accumulator_rows
+from hwsim.mapping.tiled import accumulator_rows, buffers, fetch_cycles, tile_bits
 from hwsim.mapping.unified_buffer import Lifetime, Placement, allocate, peak_bits, rows_of
 from hwsim.units import BITS_PER_BYTE, ceil_div
 
@@ -49,13 +49,12 @@ def compile_network(network: Network, placed: Sequence[Placed], chip: Accelerato
     compiler.write_outputs(placed)
     placements = tuple(allocate(compiler.lifetimes.values()))
     _require_fit(network, placements, chip.level[BUFFER])
-    tile_bits = chip.array.rows * chip.array.cols * fmt.operand_bits("weight")
     return Program(
         tuple(compiler.blocks),
-        fetch_cycles=_transfer(tile_bits, chip.off_chip.read_bits_per_cycle),
+        fetch_cycles=fetch_cycles(chip, fmt),
         shift_cycles=chip.array.rows * ceil_div(fmt.operand_bits("weight"), BITS_PER_BYTE),
         drain_cycles=chip.array.rows + chip.array.cols - 2,
-        fifo_tiles=_fifo_tiles(chip, tile_bits, fmt),
+        fifo_tiles=_fifo_tiles(chip, fmt),
         in_order=chip.options.get("issue") != "decoupled",
         placements=placements,
     )
@@ -73,7 +72,7 @@ class _Compiler:
         self.lifetimes: dict[str, Lifetime] = {}
         self.states = {tensor.name: tensor.carried_from for tensor in network.inputs if tensor.carried_from}
         self.room = accumulator_rows(chip, fmt)
-        self.halves = 2 if chip.level[ACCUMULATORS].double_buffered else 1
+        self.buffers = buffers(chip)
         self.cycles_per_row = 1 / Fraction(chip.array.macs_per_cycle[fmt.name])
 
     def read_inputs(self) -> None:
@@ -111,7 +110,8 @@ class _Compiler:
     def _multiply(self, index: int, placed: Placed) -> list[Part]:
         """Add a matrix product chunk by chunk; return the parts of its result.
 
-        Of each chunk, as many column tiles as half of the accumulators hold are followed by one Activate.
+        Of each chunk, as many column tiles as half of the accumulators hold are followed by one Activate; the half is
+        free again once that is complete. A longer chunk has both halves.
         """
         layer, mapping, parts = placed.layer, placed.mapping, []
         assert isinstance(mapping, ArrayMapping), "this machine multiplies tiles"
@@ -123,7 +123,8 @@ class _Compiler:
             waits, needs = self._awaited(layer.inputs[0], layer.N, first, last)
             for columns in _groups(layer.G * f.col_folds, max(1, self.room // rows)):
                 cycles, count = ceil(rows * self.cycles_per_row), columns * f.row_folds
-                held = tuple(self.activates[-self.halves :][:1]) if len(self.activates) >= self.halves else ()
+                apart = self.buffers if rows <= self.room else 1
+                held = tuple(self.activates[-apart:][:1]) if len(self.activates) >= apart else ()
                 tiles = self._emit(Block("tiles", index, cycles, count, waits + loaded, needs + held))
                 self.activates.append(
                     self._emit(Block("activation", index, self._stored_cycles(columns * rows), needs=(tiles,)))
@@ -212,12 +213,13 @@ def _transfer(bits: int, rate: Fraction | None) -> int:
     return 0 if rate is None else ceil(bits / rate)
 
 
-def _fifo_tiles(chip: Accelerator, tile_bits: int, fmt: NumberFormat) -> int:
+def _fifo_tiles(chip: Accelerator, fmt: NumberFormat) -> int:
     capacity = chip.level[FIFO].capacity_bits
     assert capacity is not None, "a FIFO is bounded"
-    if capacity < tile_bits:
+    tiles = capacity // tile_bits(chip, fmt)
+    if not tiles:
         raise InputError(f"chip '{chip.name}': its weight FIFO does not hold one tile of {fmt.name} weights")
-    return capacity // tile_bits
+    return tiles
 
 
 def _require_fit(network: Network, placements: Sequence[Placement], buffer: MemoryLevel) -> None:

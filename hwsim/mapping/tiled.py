@@ -2,10 +2,14 @@
 
 A column tile's sums over all row tiles stay in one half of the accumulators while the other half is read out, as on
 TPU v1 (Jouppi et al., ISCA 2017, Sec. 2: 4096 accumulators, so that the compiler can use double buffering at peak
-speed). Streams that are longer are cut into equal chunks, at whole images where one fits.
+speed). Streams that are longer are cut into equal chunks, at whole images where one fits. What is best depends on
+whether a chunk lasts as long as a tile of weights takes to come: if not, fewer chunks in both halves at once read fewer
+tiles; if even a half would, two chunks let the next layer begin on the first while the second is computed.
 """
 
 from __future__ import annotations
+
+from math import ceil
 
 from hwsim.arch.accelerator import Accelerator
 from hwsim.errors import InputError
@@ -18,10 +22,25 @@ from hwsim.units import ceil_div
 
 
 def place_tiled(layer: Layer, chip: Accelerator, fmt: NumberFormat, dataflow: str) -> ArrayMapping:
-    """Return the mapping of `layer` with the longest equal chunks whose sums fit half of the accumulators."""
+    """Return the mapping of `layer` in chunks whose sums fit the accumulators, half of them where that saves time."""
     whole = whole_stream(layer, chip, fmt, "weight", chip.array.rows, chip.array.cols)
-    folding = whole.but(chunk=chunk_rows(layer, accumulator_rows(chip, fmt)))
+    folding = whole.but(chunk=_chunk(layer, chip, fmt))
     return ArrayMapping(layer, dataflow, folding, unstalled(folding))
+
+
+def _chunk(layer: Layer, chip: Accelerator, fmt: NumberFormat) -> int:
+    """Return the positions of a chunk."""
+    room, loading = accumulator_rows(chip, fmt), max(fetch_cycles(chip, fmt), chip.array.rows)
+    rows, speed = chunk_rows(layer, room), chip.array.macs_per_cycle[fmt.name]
+    if rows == layer.positions:
+        half = chunk_rows(layer, ceil_div(rows, 2))
+        return half if half / speed >= loading else rows
+    return rows if rows / speed >= loading else chunk_rows(layer, buffers(chip) * room)
+
+
+def buffers(chip: Accelerator) -> int:
+    """Return into how many parts the accumulators are divided, of which one is in use."""
+    return 2 if chip.level["accumulators"].double_buffered else 1
 
 
 def accumulator_rows(chip: Accelerator, fmt: NumberFormat) -> int:
@@ -35,6 +54,17 @@ def accumulator_rows(chip: Accelerator, fmt: NumberFormat) -> int:
             f"chip '{chip.name}': its accumulators do not hold {chip.array.cols} sums of {fmt.accumulator_bits} bits"
         )
     return rows
+
+
+def tile_bits(chip: Accelerator, fmt: NumberFormat) -> int:
+    """Return the size of a tile of weights."""
+    return chip.array.rows * chip.array.cols * fmt.operand_bits("weight")
+
+
+def fetch_cycles(chip: Accelerator, fmt: NumberFormat) -> int:
+    """Return how long a tile of weights takes from off-chip memory."""
+    rate = chip.off_chip.read_bits_per_cycle
+    return 0 if rate is None else ceil(tile_bits(chip, fmt) / rate)
 
 
 def chunk_rows(layer: Layer, room: int) -> int:
