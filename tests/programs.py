@@ -17,6 +17,16 @@ from hwsim.mapping.placed import Placed
 from hwsim.mapping.program import FILLS, Block, Program
 
 WEIGHTS = ("int8", "int8x16", "int16")
+"""Formats of TPU v1."""
+
+QUICK: dict[str, Any] = {"rows": 5, "cols": 3, "accumulators": 22}
+"""Five rows by three columns, and eleven rows of sums in each half of the accumulators.
+
+A tile of 15 bytes takes 1 cycle to come and 5 to shift in.
+"""
+
+SMALL: dict[str, Any] = {**QUICK, "bandwidth_gib_s": 0.1}
+"""The same where a tile takes 98 cycles, 15 bytes at 0.1 GiB/s and 700 MHz."""
 
 
 def compiled(network: Network, fmt: str = "int8", **parameters: Any) -> Program:

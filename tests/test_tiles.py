@@ -14,11 +14,13 @@ from programs import LAYERS, WEIGHTS, compiled, networks, programs, tpus
 
 import hwsim
 from hwsim import catalog
+from hwsim.chips.tpu_v1 import tpu_v1
 from hwsim.engine import tiles_closed, tiles_events
 from hwsim.engine.ledger import Cause
 from hwsim.engine.tiles_events import Tile
 from hwsim.ir import Layer, Network
 from hwsim.mapping.program import Block, Program
+from hwsim.mapping.tiled import place_tiled
 from hwsim.units import ceil_div
 
 EVENTS_PER_TILE, EVENTS_PER_BLOCK, EVENTS_PER_RUN = 11, 9, 20
@@ -156,7 +158,9 @@ def test_no_block_is_complete_before_what_it_waits_for(program: Program) -> None
 
 
 @settings(max_examples=150, deadline=None)
-@given(programs(), st.integers(1, 9), st.sampled_from(["fetch_cycles", "shift_cycles", "drain_cycles", "block"]), st.data())
+@given(
+    programs(), st.integers(1, 9), st.sampled_from(["fetch_cycles", "shift_cycles", "drain_cycles", "block"]), st.data()
+)
 def test_nothing_is_complete_earlier_where_something_takes_longer(
     program: Program, more: int, what: str, data: st.DataObject
 ) -> None:
@@ -195,9 +199,7 @@ def test_a_host_link_that_takes_no_time_makes_nothing_later(program: Program) ->
 
 
 @settings(max_examples=150, deadline=None)
-@given(
-    st.integers(1, 50), *(st.integers(0, 40) for _ in range(4)), st.integers(1, 5)
-)
+@given(st.integers(1, 50), *(st.integers(0, 40) for _ in range(4)), st.integers(1, 5))
 def test_tiles_on_an_idle_machine_take_the_slowest_of_fetch_shift_and_rows_each(
     count: int, rows: int, fetch: int, shift: int, drain: int, fifo_tiles: int
 ) -> None:
@@ -236,12 +238,12 @@ def test_networks_need_few_events_and_end_as_the_closed_schedule_says(spec: str,
     assert closed.ledger.cycles == tiles_events.account(program, log, len(network.layers)).cycles
 
 
-def tiles_by_hand(layer: Layer, parameters: dict[str, Any], accumulator_bits: int) -> int:
+def tiles_by_hand(layer: Layer, parameters: dict[str, Any], fmt: str) -> int:
     """Return the tiles of weights that a layer reads: all of its tiles for every chunk of its positions."""
-    room, image = parameters["accumulators"] * 32 // 2 // accumulator_bits, layer.P * layer.Q
-    chunks = ceil_div(layer.N, room // image) if image <= room else ceil_div(layer.N * image, room)
+    chip, number_format = tpu_v1(**parameters), catalog.number_format(fmt)
+    chunk = place_tiled(layer, chip, number_format, "weight_stationary_tiled").folding.chunk
     columns, rows = ceil_div(layer.K, parameters["cols"]), ceil_div(layer.reduction, parameters["rows"])
-    return layer.steps * layer.G * chunks * columns * rows
+    return layer.steps * layer.G * ceil_div(layer.positions, chunk) * columns * rows
 
 
 @settings(max_examples=60, deadline=None)
@@ -249,7 +251,6 @@ def tiles_by_hand(layer: Layer, parameters: dict[str, Any], accumulator_bits: in
 def test_networks_compiled_for_any_size_agree_and_read_the_tiles_counted_by_hand(
     network: Network, parameters: dict[str, Any], fmt: str
 ) -> None:
-    number_format = catalog.number_format(fmt)
     program, layers = compiled(network, fmt, **parameters), len(network.layers)
     closed, events = tiles_closed.run(program, layers), tiles_events.run(program, layers)
     assert closed.complete == events.complete == plain(program)[0]
@@ -257,8 +258,7 @@ def test_networks_compiled_for_any_size_agree_and_read_the_tiles_counted_by_hand
     speed = {"int8": 4, "int8x16": 2, "int16": 1}[fmt]
     for index, layer in enumerate(network.layers):
         if layer.is_mac:
-            counted = tiles_by_hand(layer, parameters, number_format.accumulator_bits)
-            assert program.tiles_by_layer[index] == counted
+            assert program.tiles_by_layer[index] == tiles_by_hand(layer, parameters, fmt)
         active = closed.ledger.cycles[index][Cause.ACTIVE]
         assert active * parameters["rows"] * parameters["cols"] * speed >= 4 * layer.macs
 

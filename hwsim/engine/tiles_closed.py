@@ -2,7 +2,7 @@
 
 Units work in order, so one pass over the program gives every start as the latest of what it waits for. A run of equal
 tiles soon repeats: once every time in the state moves by the same number of cycles, the rest follows at once. On an
-idle machine n tiles of B rows take fetch + shift + (n - 1) max(fetch, shift, B) + B cycles.
+idle machine n tiles of B rows take fetch + shift + (n - 1) max(fetch, shift, B) + B cycles, if the FIFO holds two.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def settle(program: Program, complete: list[int], ledger: Ledger) -> None:
 
 def waits_of_matrix_unit(program: Program, block: Block, complete: list[int], ledger: Ledger) -> int:
     """Give the cycles in which a run of tiles waits for anything but weights; return the cycle when that is over."""
-    for numbers, cause in ((block.waits, Cause.INPUT_STALL), (block.needs, Cause.INPUT_STALL)):
-        ledger.wait(max((complete[number] for number in numbers), default=0), block.layer, cause)
+    for numbers in (block.waits, block.needs):
+        ledger.wait(max((complete[number] for number in numbers), default=0), block.layer, Cause.INPUT_STALL)
     return max((complete[number] for number in (*block.waits, *block.needs)), default=0)
 
 

@@ -16,7 +16,7 @@ from hwsim.ir.network import Network
 from hwsim.mapping.loops import ArrayMapping
 from hwsim.mapping.placed import Placed
 from hwsim.mapping.program import Block, Program
-from hwsim.mapping.tiled import accumulator_rows, buffers, fetch_cycles, tile_bits
+from hwsim.mapping.tiled import accumulator_rows, buffers, fetch_cycles, shift_cycles, tile_bits
 from hwsim.mapping.unified_buffer import Lifetime, Placement, allocate, peak_bits, rows_of
 from hwsim.units import BITS_PER_BYTE, ceil_div
 
@@ -25,7 +25,7 @@ BUFFER, ACCUMULATORS, FIFO = "unified_buffer", "accumulators", "weight_fifo"
 
 
 class Part(NamedTuple):
-    """Images `first` to `last` - 1 of a tensor of `images`, ready once `block` is complete."""
+    """Images `first` to `last` - 1 of a tensor of `images`, ready once `block` is complete; `images` 0 is any."""
 
     images: int
     first: int
@@ -39,6 +39,7 @@ def compile_network(network: Network, placed: Sequence[Placed], chip: Accelerato
     Inputs come from the host, results go to it, everything between stays in the unified buffer. Raises `InputError`
     where the activations do not fit the buffer, or a tile of weights its FIFO.
     """
+    _require_loops(network, placed)
     compiler = _Compiler(network, chip, fmt)
     compiler.read_inputs()
     for steps, group in groupby(enumerate(placed), key=lambda pair: pair[1].layer.steps):
@@ -52,7 +53,7 @@ def compile_network(network: Network, placed: Sequence[Placed], chip: Accelerato
     return Program(
         tuple(compiler.blocks),
         fetch_cycles=fetch_cycles(chip, fmt),
-        shift_cycles=chip.array.rows * ceil_div(fmt.operand_bits("weight"), BITS_PER_BYTE),
+        shift_cycles=shift_cycles(chip, fmt),
         drain_cycles=chip.array.rows + chip.array.cols - 2,
         fifo_tiles=_fifo_tiles(chip, fmt),
         in_order=chip.options.get("issue") != "decoupled",
@@ -61,18 +62,20 @@ def compile_network(network: Network, placed: Sequence[Placed], chip: Accelerato
 
 
 class _Compiler:
-    """The blocks so far, which of them each tensor waits for, and from when to when each tensor lives."""
+    """The blocks so far, which of them each tensor waits for, and from when to when each tensor lives.
+
+    `freed` has the Activate that frees each half of the accumulators, the earliest first.
+    """
 
     def __init__(self, network: Network, chip: Accelerator, fmt: NumberFormat) -> None:
         self.network, self.chip, self.fmt = network, chip, fmt
         self.blocks: list[Block] = []
-        self.activates: list[int] = []
         self.parts: dict[str, list[Part]] = {}
         self.stored: dict[str, tuple[str, ...]] = {}
         self.lifetimes: dict[str, Lifetime] = {}
         self.states = {tensor.name: tensor.carried_from for tensor in network.inputs if tensor.carried_from}
         self.room = accumulator_rows(chip, fmt)
-        self.buffers = buffers(chip)
+        self.freed: list[int | None] = [None] * buffers(chip)
         self.cycles_per_row = 1 / Fraction(chip.array.macs_per_cycle[fmt.name])
 
     def read_inputs(self) -> None:
@@ -106,6 +109,8 @@ class _Compiler:
             producer = next((name for name in self._stored_as(layer.name) if name in index), layer.name)
             self._transfer_to_host("host_out", index[producer], prod(layer.output_shape), waits)
             self._use(layer.name)
+        for name in carried:
+            self._use(name)
 
     def _multiply(self, index: int, placed: Placed) -> list[Part]:
         """Add a matrix product chunk by chunk; return the parts of its result.
@@ -123,21 +128,22 @@ class _Compiler:
             waits, needs = self._awaited(layer.inputs[0], layer.N, first, last)
             for columns in _groups(layer.G * f.col_folds, max(1, self.room // rows)):
                 cycles, count = ceil(rows * self.cycles_per_row), columns * f.row_folds
-                apart = self.buffers if rows <= self.room else 1
-                held = tuple(self.activates[-apart:][:1]) if len(self.activates) >= apart else ()
-                tiles = self._emit(Block("tiles", index, cycles, count, waits + loaded, needs + held))
-                self.activates.append(
-                    self._emit(Block("activation", index, self._stored_cycles(columns * rows), needs=(tiles,)))
-                )
-            parts.append(Part(layer.N, first, last, self.activates[-1]))
+                taken = 1 if rows <= self.room else len(self.freed)
+                held = self.freed[taken - 1]
+                needed = needs if held is None else (*needs, held)
+                tiles = self._emit(Block("tiles", index, cycles, count, waits + loaded, needed))
+                stored = self._emit(Block("activation", index, self._stored_cycles(columns * rows), needs=(tiles,)))
+                self.freed = self.freed[taken:] + [stored] * taken
+            parts.append(Part(layer.N, first, last, stored))
         return parts
 
     def _through_host(self, index: int, layer: Layer) -> tuple[int, ...]:
         """Bring a product's second activation where weights come from: only the host writes weight memory."""
         elements = prod(layer.input_shapes[1])
         waits = tuple(sorted({part.block for part in self._parts_of(layer.inputs[1])}))
-        out = self._transfer_to_host("host_out", index, elements, waits)
-        return (self._transfer_to_host("host_in", index, elements, (out,)),)
+        if any(self.blocks[block].unit != "host_in" for block in waits):
+            waits = (self._transfer_to_host("host_out", index, elements, waits),)
+        return (self._transfer_to_host("host_in", index, elements, waits),)
 
     def _pass_lanes(self, index: int, layer: Layer) -> Part:
         """Add a layer of the activation unit: as slow as its operations, or its rows out of or into the buffer."""
@@ -179,11 +185,14 @@ class _Compiler:
 
     def _rename(self, layer: Layer) -> None:
         """Let a layer that moves nothing stand for what it reads; one that gathers more than that has its own room."""
-        self.parts[layer.name] = [part for name in layer.inputs for part in self._parts_of(name)]
+        parts = [part for name in layer.inputs for part in self._parts_of(name)]
+        self.parts[layer.name] = parts if _keeps_images(layer) else [part._replace(images=0) for part in parts]
         held = tuple(dict.fromkeys(base for name in layer.inputs for base in self._stored_as(name)))
         self.stored[layer.name] = held
         if layer.output_elements > sum(map(prod, layer.input_shapes)):
             self._keep(layer.name, layer.output_shape)
+            first = min((self.lifetimes[base].first for base in held), default=0)
+            self.lifetimes[layer.name] = self.lifetimes[layer.name]._replace(first=first)
             self.stored[layer.name] = (*held, layer.name)
 
     def _parts_of(self, tensor: str) -> list[Part]:
@@ -201,6 +210,29 @@ class _Compiler:
     def _use(self, tensor: str) -> None:
         for name in self._stored_as(tensor):
             self.lifetimes[name] = self.lifetimes[name]._replace(last=len(self.blocks) - 1)
+
+
+def _keeps_images(layer: Layer) -> bool:
+    """Whether image i of a layer that moves nothing is image i of what it reads."""
+    if layer.kind is not Kind.RESHAPE:
+        return True
+    same = [shape[:1] for shape in layer.input_shapes] == [layer.output_shape[:1]]
+    return same and (layer.function == "reshape" or layer.function.startswith("slice"))
+
+
+def _require_loops(network: Network, placed: Sequence[Placed]) -> None:
+    """Raise `InputError` unless the layers that take turns step by step stand together."""
+    loop, loops = {}, groupby(placed, key=lambda one: one.layer.steps)
+    for number, (_, members) in enumerate(loops):
+        loop.update((one.layer.name, number) for one in members)
+    carried = {tensor.name: tensor.carried_from for tensor in network.inputs if tensor.carried_from}
+    for layer in network.layers:
+        for name in layer.inputs:
+            if layer.steps > 1 and name in carried and loop[carried[name]] != loop[layer.name]:
+                raise InputError(
+                    f"network '{network.name}': layer '{layer.name}' reads what '{carried[name]}' computed a step "
+                    f"before, but layers that do not run in {layer.steps} steps stand between them"
+                )
 
 
 def _groups(count: int, most: int) -> list[int]:

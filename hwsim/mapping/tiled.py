@@ -2,9 +2,9 @@
 
 A column tile's sums over all row tiles stay in one half of the accumulators while the other half is read out, as on
 TPU v1 (Jouppi et al., ISCA 2017, Sec. 2: 4096 accumulators, so that the compiler can use double buffering at peak
-speed). Streams that are longer are cut into equal chunks, at whole images where one fits. What is best depends on
-whether a chunk lasts as long as a tile of weights takes to come: if not, fewer chunks in both halves at once read fewer
-tiles; if even a half would, two chunks let the next layer begin on the first while the second is computed.
+speed). Streams that are longer are cut into equal chunks, at whole images where one fits. Fewer chunks in both halves
+at once read fewer tiles, but must be read out before the next product begins; two chunks of what would fit one let its
+first half be read out early. The chunk that takes the fewest cycles is chosen, and of those the longest.
 """
 
 from __future__ import annotations
@@ -15,27 +15,39 @@ from hwsim.arch.accelerator import Accelerator
 from hwsim.errors import InputError
 from hwsim.formats import NumberFormat
 from hwsim.ir.layer import Layer
+from hwsim.mapping.folding import Folding
 from hwsim.mapping.loops import ArrayMapping
 from hwsim.mapping.passes import unstalled
 from hwsim.mapping.systolic import whole_stream
-from hwsim.units import ceil_div
+from hwsim.units import BITS_PER_BYTE, ceil_div
 
 
 def place_tiled(layer: Layer, chip: Accelerator, fmt: NumberFormat, dataflow: str) -> ArrayMapping:
     """Return the mapping of `layer` in chunks whose sums fit the accumulators, half of them where that saves time."""
     whole = whole_stream(layer, chip, fmt, "weight", chip.array.rows, chip.array.cols)
-    folding = whole.but(chunk=_chunk(layer, chip, fmt))
+    folding = whole.but(chunk=_chunk(whole, layer, chip, fmt))
     return ArrayMapping(layer, dataflow, folding, unstalled(folding))
 
 
-def _chunk(layer: Layer, chip: Accelerator, fmt: NumberFormat) -> int:
+def _chunk(whole: Folding, layer: Layer, chip: Accelerator, fmt: NumberFormat) -> int:
     """Return the positions of a chunk."""
-    room, loading = accumulator_rows(chip, fmt), max(fetch_cycles(chip, fmt), chip.array.rows)
-    rows, speed = chunk_rows(layer, room), chip.array.macs_per_cycle[fmt.name]
-    if rows == layer.positions:
-        half = chunk_rows(layer, ceil_div(rows, 2))
-        return half if half / speed >= loading else rows
-    return rows if rows / speed >= loading else chunk_rows(layer, buffers(chip) * room)
+    room = accumulator_rows(chip, fmt)
+    one_half = chunk_rows(layer, room)
+    tried = {one_half, chunk_rows(layer, buffers(chip) * room)}
+    if one_half == layer.positions:
+        tried.add(chunk_rows(layer, ceil_div(one_half, 2)))
+    return min(tried, key=lambda chunk: (_cycles(whole.but(chunk=chunk), layer, room, chip, fmt), -chunk))
+
+
+def _cycles(f: Folding, layer: Layer, room: int, chip: Accelerator, fmt: NumberFormat) -> float:
+    """Return about how long a folding takes with nothing before and behind it."""
+    products, rows = layer.G * f.col_folds, f.chunk / chip.array.macs_per_cycle[fmt.name]
+    loading, shift = max(fetch_cycles(chip, fmt), shift_cycles(chip, fmt)), shift_cycles(chip, fmt)
+    reading_out = chip.array.rows + chip.array.cols + f.chunk * fmt.bits / BITS_PER_BYTE
+    if f.chunk > room:
+        product = f.row_folds * max(rows, shift) + reading_out
+        return f.chunks * products * max(product, f.row_folds * loading)
+    return f.chunks * products * f.row_folds * max(rows, loading) + reading_out * min(products, room // f.chunk)
 
 
 def buffers(chip: Accelerator) -> int:
@@ -65,6 +77,11 @@ def fetch_cycles(chip: Accelerator, fmt: NumberFormat) -> int:
     """Return how long a tile of weights takes from off-chip memory."""
     rate = chip.off_chip.read_bits_per_cycle
     return 0 if rate is None else ceil(tile_bits(chip, fmt) / rate)
+
+
+def shift_cycles(chip: Accelerator, fmt: NumberFormat) -> int:
+    """Return how long a tile of weights takes to shift into the array: a byte of each column per cycle."""
+    return chip.array.rows * ceil_div(fmt.operand_bits("weight"), BITS_PER_BYTE)
 
 
 def chunk_rows(layer: Layer, room: int) -> int:
