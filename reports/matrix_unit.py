@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 
 from hwsim.published import comparisons, table
@@ -33,12 +34,14 @@ LABEL_FROM = 0.045
 def matrix_unit(frame: pd.DataFrame) -> Figure:
     """Return a figure of the layer rows `frame`: a bar per run, and below it the published shares if there are any."""
     bars: list[tuple[str, dict[str, float]]] = []
-    for (network, chip, batch, fmt), rows in frame.groupby(["network", "chip", "batch", "format"], sort=False):
+    for _, rows in frame.groupby(["network", "chip", "batch", "format"], sort=False):
+        network, chip, fmt = (str(rows[name].iloc[0]) for name in ("network", "chip", "format"))
+        batch = int(rows["batch"].iloc[0])
         shares = _shares(rows)
         if not shares:
             continue
         bars.append((f"{network} on {chip},\nbatch {batch}, {fmt}, simulated", shares))
-        bars += [(label, found) for label, found in _published(str(network), str(chip), int(batch), str(fmt)).items()]
+        bars += [(label, found) for label, found in _published(network, chip, batch, fmt).items()]
     figure, axes = plt.subplots(figsize=(9.5, 1.9 + 0.62 * len(bars)), layout="constrained")
     for place, (_, shares) in enumerate(bars):
         _bar(axes, place, shares)
@@ -48,7 +51,7 @@ def matrix_unit(frame: pd.DataFrame) -> Figure:
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel("share of cycles")
     axes.spines[["top", "right"]].set_visible(False)
-    handles = [plt.Rectangle((0, 0), 1, 1, facecolor=c, hatch=h, edgecolor="white") for _, c, h in PARTS.values()]
+    handles = [Rectangle((0, 0), 1, 1, facecolor=c, hatch=h, edgecolor="white") for _, c, h in PARTS.values()]
     labels = [label for label, _, _ in PARTS.values()]
     axes.legend(handles, labels, ncols=5, fontsize=8.5, frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.0))
     return figure

@@ -222,8 +222,8 @@ def _keeps_images(layer: Layer) -> bool:
 
 def _require_loops(network: Network, placed: Sequence[Placed]) -> None:
     """Raise `InputError` unless the layers that take turns step by step stand together."""
-    loop, loops = {}, groupby(placed, key=lambda one: one.layer.steps)
-    for number, (_, members) in enumerate(loops):
+    loop: dict[str, int] = {}
+    for number, (_, members) in enumerate(groupby(placed, key=lambda one: one.layer.steps)):
         loop.update((one.layer.name, number) for one in members)
     carried = {tensor.name: tensor.carried_from for tensor in network.inputs if tensor.carried_from}
     for layer in network.layers:
