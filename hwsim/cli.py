@@ -60,6 +60,7 @@ def cli() -> None:
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the values that a stepped run moves."
 )
+@click.option("--input", "inputs", metavar="FILE", help="Measure densities on an .npy file first, or on 'random'.")
 @click.option(
     "--pad", is_flag=True, help="Pad the convolutions of a SCALE-Sim topology so that outputs keep their size."
 )
@@ -76,6 +77,7 @@ def run(
     fmt: str | None,
     fidelity: str,
     seed: int,
+    inputs: str | None,
     pad: bool,
     like: str | None,
     as_json: bool,
@@ -92,9 +94,10 @@ def run(
     if like is not None and like not in LIKE:
         raise UsageError(f"no tool named '{like}' to compare with{near_match(like, LIKE)}")
     from hwsim.results.like import with_scale_sim
+    from hwsim.simulate import with_densities
 
     started = time.perf_counter()
-    net = catalog.network(network, **({"pad": True} if pad else {}))
+    net = with_densities(catalog.network(network, **({"pad": True} if pad else {})), inputs, seed)
     machines = [catalog.chip(spec) for spec in catalog.split(chips, "chip")]
     results: list[NetworkResult] = []
     try:

@@ -26,16 +26,18 @@ def simulate(
     format: str | NumberFormat | None = None,  # noqa: A002 - the option's name everywhere else
     fidelity: str = "closed",
     seed: int = 0,
+    inputs: str | None = None,
     on_layer: Callable[[Layer], None] | None = None,
 ) -> NetworkResult:
     """Return what `network` costs on chip `on`, layer by layer.
 
     Both are records or specs such as "resnet:depth=50" and "systolic:rows=128". Dataflow and format default to the
     chip's first, the format to the network's own where the chip has it. `fidelity` "stepped" moves real values, drawn
-    from `seed`, and finds the same cycles and counts as "closed". `on_layer` is called as each layer is done. Raises
+    from `seed`, and finds the same cycles and counts as "closed". With `inputs`, an .npy file or "random", the network
+    runs on them first and its densities are those measured. `on_layer` is called as each layer is done. Raises
     `UsageError` for unknown names, `InputError` for what cannot run.
     """
-    net, chip = catalog.network(network), catalog.chip(on)
+    net, chip = with_densities(catalog.network(network), inputs, seed), catalog.chip(on)
     fmt, flow = number_format(net, chip, format), dataflow or chip.dataflow
     place, engine = catalog.dataflow(flow), catalog.engine(chip.engine)
     chip.require_format(fmt)
@@ -59,8 +61,17 @@ def simulate(
         )
         if on_layer is not None:
             on_layer(layer)
-    said = notes(net, chip, fmt, fused)
+    said = (*notes(net, chip, fmt, fused), *execution.notes)
     return NetworkResult(net, chip, flow, fmt, fidelity, tuple(results), said, seed, execution.extras)
+
+
+def with_densities(network: Network, inputs: str | None, seed: int) -> Network:
+    """Return `network` with the densities of what its products read measured on `inputs`, as it is without them."""
+    if inputs is None:
+        return network
+    from hwsim.functional.inputs import measured
+
+    return measured(network, inputs, seed)
 
 
 def number_format(network: Network, chip: Accelerator, asked: str | NumberFormat | None) -> NumberFormat:

@@ -16,7 +16,11 @@ def test_every_shipped_table_is_read_and_says_where_it_is_from(path: Path) -> No
     assert {row.table for row in rows} == {path.stem}
     assert all(row.source.work and row.source.year and row.source.locator and row.reason for row in rows)
     # two scored values for one quantity of one run would count it twice
-    scored = [(row.network, row.batch, row.chip, row.format, row.layer, row.quantity) for row in rows if row.scored]
+    scored = [
+        (row.network, row.batch, row.chip, row.format, row.dataflow, row.layer, row.quantity)
+        for row in rows
+        if row.scored
+    ]
     assert len(scored) == len(set(scored))
 
 

@@ -21,36 +21,46 @@ def recurrent(
     biases: int = 2,
     bidirectional: bool = False,
     weights: tuple[str, ...] = (),
+    reverse: bool = False,
 ) -> str:
     """Add one recurrent layer over a sequence (N, steps, features); return the sequence (N, steps, hidden).
 
-    `cell` is "lstm", "gru" or "rnn"; a bidirectional layer joins both directions to (N, steps, 2 hidden).
+    `cell` is "lstm", "gru" or "rnn"; a bidirectional layer joins both directions to (N, steps, 2 hidden), `reverse`
+    runs from the last step to the first.
     """
     if cell not in CELLS:
         raise InputError(f"layer '{name}': no recurrent cell '{cell}'; there are: {', '.join(CELLS)}")
     if len(net.shape_of(x)) != 3:
         raise InputError(f"layer '{name}' needs a sequence (N, steps, features), but '{x}' has shape {net.shape_of(x)}")
     if not bidirectional:
-        return _direction(net, name, x, hidden, cell, biases, weights)
+        return _direction(net, name, x, hidden, cell, biases, weights, reverse)
     forward = _direction(net, f"{name}.forward", x, hidden, cell, biases, weights)
-    reverse = _direction(net, f"{name}.reverse", x, hidden, cell, biases, weights)
-    return net.concatenation(f"{name}.both", forward, reverse, axis=2)
+    backward = _direction(net, f"{name}.reverse", x, hidden, cell, biases, weights, reverse=True)
+    return net.concatenation(f"{name}.both", forward, backward, axis=2)
 
 
 def _direction(
-    net: NetworkBuilder, name: str, x: str, hidden: int, cell: str, biases: int, weights: tuple[str, ...]
+    net: NetworkBuilder,
+    name: str,
+    x: str,
+    hidden: int,
+    cell: str,
+    biases: int,
+    weights: tuple[str, ...],
+    reverse: bool = False,
 ) -> str:
+    prefix = "reversed_" if reverse else ""
     batch, steps, _ = net.shape_of(x)
     gates, step = CELLS[cell]
     net.linear(f"{name}.input_gates", x, gates * hidden, bias=biases > 0, weights=weights[:1])
-    net.layout(f"{name}.step", f"{name}.input_gates", (batch, gates * hidden), "step", steps=steps)
+    net.layout(f"{name}.step", f"{name}.input_gates", (batch, gates * hidden), f"{prefix}step", steps=steps)
     net.state(f"{name}.state", (batch, hidden))
     net.linear(
         f"{name}.recurrent_gates", f"{name}.state", gates * hidden, bias=biases > 1, steps=steps, weights=weights[1:2]
     )
     output = step(net, name, f"{name}.step", f"{name}.recurrent_gates", steps)
     net.carry(f"{name}.state", output)
-    return net.layout(f"{name}.sequence", output, (batch, steps, hidden), "stack")
+    return net.layout(f"{name}.sequence", output, (batch, steps, hidden), f"{prefix}stack")
 
 
 def _lstm_step(net: NetworkBuilder, name: str, given: str, carried: str, steps: int) -> str:

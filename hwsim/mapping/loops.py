@@ -66,9 +66,9 @@ class Mapping:
         """Raise `InputError` unless the nest covers every loop bound of the layer once and its tiles fit the array."""
         name, sides = self.layer.name, self.sides
         for loop in self.nest:
-            if loop.axis and loop.bound > sides[loop.axis]:
+            if loop.axis and loop.trips > sides[loop.axis]:
                 raise InputError(
-                    f"mapping of '{name}': {loop.bound} {loop.dims} do not fit {sides[loop.axis]} {loop.axis}"
+                    f"mapping of '{name}': {loop.trips} {loop.dims} do not fit {sides[loop.axis]} {loop.axis}"
                 )
         covered = {dims: extent for dims, extent in self.bounds.items() if extent > 1}
         for loop in self.nest:

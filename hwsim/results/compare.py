@@ -205,7 +205,10 @@ def _difference(one: Subject, rows: Sequence[Expectation]) -> str:
     of_network = [row for row in of_chip if row.network == one.network]
     unchanged = one.chip.partition(":")[0]
     if of_network:
-        known = [(row.format or "any format", f"batch {row.batch}" if row.batch else "any batch") for row in of_network]
+        known = [
+            (row.format or "any format", f"batch {row.batch}" if row.batch else "any batch", *row.dataflow.split())
+            for row in of_network
+        ]
         return f"the tables have it in {_listed(', '.join(pair) for pair in known)}"
     if of_chip:
         return f"of {one.chip} the tables have {_listed(row.network for row in of_chip)}"

@@ -12,6 +12,7 @@
 | `scored`            | yes, or no: shown with its reason, and counted nowhere                                  |
 | `reason`            | why this tolerance and direction, or why it is not scored                               |
 | `work`, `year`, `locator` | where the value is published                                                      |
+| `dataflow`          | as in a result's rows; empty, or without the column, for any                            |
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ COLUMNS = (
     "network", "batch", "chip", "format", "layer", "quantity", "published", "unit", "tolerance", "tolerance_kind",
     "direction", "scored", "reason", "work", "year", "locator",
 )  # fmt: skip
+OPTIONAL_COLUMNS = ("dataflow",)
 KINDS = ("absolute", "relative")
 DIRECTIONS = ("within", "at_least", "at_most")
 
@@ -53,7 +55,7 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """One row of a comparison table; `batch` None, `format` "" and `layer` "" are empty cells.
+    """One row of a comparison table; `batch` None, `format` "", `layer` "" and `dataflow` "" are empty cells.
 
     `tolerance` is None where a row that is not scored has none.
     """
@@ -73,6 +75,7 @@ class Expectation:
     scored: bool
     reason: str
     source: Source
+    dataflow: str = ""
 
     @property
     def allowance(self) -> float:
@@ -187,6 +190,7 @@ def _expectation(line: Line) -> Expectation:
         scored=scored,
         reason=line.text("reason"),
         source=Source(line.text("work"), line.whole("year", 1900, 2100), line.text("locator")),
+        dataflow=line.cells.get("dataflow", ""),
     )
     if row.unit == FRACTION and row.published > 1:
         raise line.fault("published", "and a fraction is at most 1")
@@ -225,8 +229,9 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
     if missing:
         raise InputError(f"comparison table '{path}' has no column '{missing[0]}'; it needs {', '.join(COLUMNS)}")
     for column in header:
-        if header.count(column) > 1 or column not in COLUMNS:
-            fault = "twice" if header.count(column) > 1 else f"which is not known{did_you_mean(column, COLUMNS)}"
+        known = (*COLUMNS, *OPTIONAL_COLUMNS)
+        if header.count(column) > 1 or column not in known:
+            fault = "twice" if header.count(column) > 1 else f"which is not known{did_you_mean(column, known)}"
             raise InputError(f"comparison table '{path}' has the column '{column[:60]}' {fault}")
 
 

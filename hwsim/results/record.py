@@ -53,10 +53,14 @@ class Outcome(NamedTuple):
 
 
 class Execution(NamedTuple):
-    """What an engine finds for a network: an outcome per layer, in order, and columns of the total of its own."""
+    """What an engine finds for a network: an outcome per layer, in order, and columns of the total of its own.
+
+    `notes` are sentences that a reader of the result must know.
+    """
 
     outcomes: Iterable[Outcome]
     extras: Mapping[str, Any] = {}
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,10 +85,17 @@ class LayerResult:
         return sum(self.energy_pj.values())
 
     @property
+    def macs_done(self) -> int:
+        """MACs of the layer that take their time, without those that the chip leaves out because an operand is zero."""
+        if not self.chip.skips_zeros:
+            return self.layer.macs
+        return sum(self.counts.get(("mac", action, "output"), 0) for action in (self.fmt.name, "gated"))
+
+    @property
     def utilisation(self) -> float:
         """MACs done over MACs the array could do in the layer's cycles; 0 for layers that run elsewhere."""
         possible = self.timing.total_cycles * self.chip.peak_macs_per_cycle(self.fmt)
-        return self.layer.macs / possible if possible else 0.0
+        return self.macs_done / possible if possible else 0.0
 
     def moved_bytes(self, level: str, action: str) -> int:
         """Return the bytes of all operands that `action` ("read" or "write") moves at memory `level`."""
@@ -169,7 +180,7 @@ class NetworkResult:
             "inferences_per_s": batch / seconds if seconds else 0.0,
             "inferences_per_j": batch / joules if joules else 0.0,
             "parameters": self.network.parameters,
-            "utilisation": sum(layer.layer.macs for layer in self.layers)
+            "utilisation": sum(layer.macs_done for layer in self.layers)
             / max(1, cycles * self.chip.peak_macs_per_cycle(self.fmt)),
             "chip_power_w": pj_to_j(energy_pj - off_chip_pj) / seconds if seconds else 0.0,
             **self.extras,

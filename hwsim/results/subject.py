@@ -33,11 +33,12 @@ class Subject:
         return f"{self.network} on {self.chip}, {self.format}, batch {self.batch}"
 
     def is_of(self, row: Expectation) -> bool:
-        """Whether `row` is of the same network, chip, batch and format."""
+        """Whether `row` is of the same network, chip, batch, format and dataflow."""
         return (
             (row.network, row.chip) == (self.network, self.chip)
             and row.batch in (None, self.batch)
             and row.format in ("", self.format)
+            and row.dataflow in ("", self.dataflow)
         )
 
     def value(self, row: Expectation) -> float | None:

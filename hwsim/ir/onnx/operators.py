@@ -152,7 +152,9 @@ def _reduced(g: Lowering, node: Node, axes: tuple[int, ...], shape: tuple[int, .
         y = g.net.global_pool(node.name, x, function=function)
     else:
         window_size = prod(before[axis] for axis in axes)
-        rows = g.relayout(node.sub("rows"), x, (prod(before) // window_size, 1, 1, window_size))
+        # rows of the last dimensions are there already, others are gathered
+        layout = "reshape" if axes == tuple(range(len(before) - len(axes), len(before))) else "gathered_rows"
+        rows = g.relayout(node.sub("rows"), x, (prod(before) // window_size, 1, 1, window_size), layout)
         y = g.net.pool(node.name, rows, (1, window_size), function=function)
     return g.relayout(node.sub("shape"), y, shape)
 

@@ -35,7 +35,8 @@ def recurrent_operator(g: Lowering, node: Node) -> None:
         x = g.relayout(node.sub("input"), x, (batch, steps, features), "transpose")
     parts = [node.name] if directions == 1 else [node.sub("forward"), node.sub("reverse")]
     for direction, part in enumerate(parts):
-        recurrent(g.net, part, x, hidden, cell=node.op.lower(), biases=2 if node.has(BIAS) else 0)
+        reverse = direction == 1 or node.text("direction", "forward") == "reverse"
+        recurrent(g.net, part, x, hidden, cell=node.op.lower(), biases=2 if node.has(BIAS) else 0, reverse=reverse)
         _learn(g, node, part, direction, hidden)
     _results(g, node, parts, batch_first)
 

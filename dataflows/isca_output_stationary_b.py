@@ -1,0 +1,19 @@
+"""Output-stationary B on ISCA 2016's storage area: outputs of many channels at a time.
+
+OSB of Chen, Emer and Sze, Eyeriss: A Spatial Architecture for Energy-Efficient Dataflow for Convolutional Neural
+Networks, ISCA 2016: the mapping of least energy, DRAM included.
+"""
+
+from hwsim.arch import Accelerator
+from hwsim.formats import NumberFormat
+from hwsim.ir import Layer
+from hwsim.mapping import Mapping
+
+
+def isca_output_stationary_b(layer: Layer, chip: Accelerator, fmt: NumberFormat) -> Mapping:
+    """Return the OSB mapping of least energy of `layer`."""
+    # not above: listing the dataflows imports this file, and the search needs numpy
+    from hwsim.mapping.isca2016 import output_stationary_b
+    from hwsim.mapping.isca2016.mapping import place
+
+    return place(layer, chip, fmt, output_stationary_b, dataflow="isca_output_stationary_b")
