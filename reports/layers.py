@@ -31,6 +31,8 @@ STYLES = (
 )
 """Colours that differ in lightness as in hue, and hatches, so that parts stay apart in greyscale."""
 
+OTHERS = "energy_others_pj"
+
 LABELS = {"energy_dram_pj": "DRAM", "energy_mac_pj": "MACs", "energy_pe_register_pj": "PE registers"}
 """What the legend says where the column's own words would not do."""
 
@@ -38,8 +40,10 @@ LABELS = {"energy_dram_pj": "DRAM", "energy_mac_pj": "MACs", "energy_pe_register
 def layers(frame: pd.DataFrame) -> Figure:
     """Return a figure of the layer rows `frame`: cycles by phase and energy by component.
 
-    Each chip has a row of panels; all rows share their scales, so that bars compare.
+    Each chip has a row of panels; all rows share their scales, so that bars compare. Of more components than there are
+    colours, the smallest are drawn together.
     """
+    frame = _with_others(frame)
     runs = [(rows, _longest(rows)) for rows in _runs(frame)]
     energy = _energy_parts(frame)
     heights = [max(3.0, 0.27 * len(drawn) + 1.7) for _, drawn in runs]
@@ -87,12 +91,26 @@ def _left_out(rows: pd.DataFrame, drawn: pd.DataFrame) -> str:
     return f"not drawn: {count} shorter layers, {cycles:.1%} of cycles and {energy:.1%} of energy" if count else ""
 
 
-def _energy_parts(rows: pd.DataFrame) -> dict[str, str]:
-    """Return the energy columns that are not all zero, largest first, with their labels."""
+def _with_others(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with the smallest components joined in one, if there are more than colours."""
+    used = _components(rows)
+    joined = used[len(STYLES) - 1 :]
+    if len(joined) < 2:
+        return rows
+    return rows.drop(columns=joined).assign(**{OTHERS: rows[joined].fillna(0).sum(axis=1)})
+
+
+def _components(rows: pd.DataFrame) -> list[str]:
+    """Return the energy columns that are not all zero, largest first."""
     columns = [str(name) for name in rows.columns]
     parts = [name for name in columns if name.startswith("energy_") and name.endswith("_pj") and name != "energy_pj"]
     sums = {name: float(rows[name].fillna(0).sum()) for name in parts}
-    used = sorted((name for name in parts if sums[name] > 0), key=lambda name: -sums[name])
+    return sorted((name for name in parts if sums[name] > 0), key=lambda name: -sums[name])
+
+
+def _energy_parts(rows: pd.DataFrame) -> dict[str, str]:
+    """Return the energy columns that are not all zero, largest first, with their labels; what is joined comes last."""
+    used = sorted(_components(rows), key=lambda name: name == OTHERS)
     return {name: LABELS.get(name, name[len("energy_") : -len("_pj")].replace("_", " ")) for name in used}
 
 

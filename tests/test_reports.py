@@ -104,3 +104,17 @@ def test_a_name_is_drawn_as_it_stands() -> None:
     rows["network"] = "$x_{1}$"
     rows.loc[rows["layer"] == rows["layer"].iloc[0], "layer"] = "$y^2$"
     assert "$x_{1}$" in drawn(rows).axes[0].get_title(loc="left")
+
+
+def test_components_beyond_the_colours_are_drawn_together() -> None:
+    rows = frame("mlp", SMALL)
+    for number in range(9):
+        rows[f"energy_part{number}_pj"] = rows["energy_pj"].mean() * (number + 1)
+    _, energy = drawn(rows).axes
+    legend = energy.get_legend()
+    assert legend is not None
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert (len(labels), labels[0], labels[-1]) == (8, "part8", "others")
+    parts = [name for name in rows if str(name).startswith("energy_") and name != "energy_pj"]
+    taking = rows[rows["total_cycles"] > 0]
+    assert widths(energy) == pytest.approx(taking[parts].to_numpy().sum() * 1e-12)
