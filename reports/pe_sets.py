@@ -19,6 +19,9 @@ NEEDS = (*PARTS, "layer", "network", "chip", "batch")
 """Columns without which there is nothing to draw."""
 
 ACROSS = 3
+NAMED = 3
+"""Layers named above a panel."""
+
 PANELS = 12
 """Different sets drawn at most, those of the first layers."""
 
@@ -35,18 +38,18 @@ LABELLED = 200
 def pe_sets(frame: pd.DataFrame) -> Figure:
     """Return a figure of the layer rows `frame`: a panel for each way in which PE sets lie on an array.
 
-    Colours tell sets of filters apart, hatches those of channels; a label is filter row, ofmap row. PEs left white idle.
+    Colours tell sets of filters apart, hatches those of channels; labels are filter row, ofmap row. White PEs are idle.
     """
     runs = frame.dropna(subset=PARTS).groupby(["network", "chip", "batch", *PARTS], sort=False)
-    drawn = [(key, list(rows["layer"])) for key, rows in runs][:PANELS]
+    drawn = [rows for _, rows in runs][:PANELS]
     down = -(-len(drawn) // ACROSS)
-    figure, axes = plt.subplots(
-        down, ACROSS, figsize=(4.3 * ACROSS, 4.1 * down), squeeze=False, layout="constrained"
-    )
-    for panel, ((network, chip, batch, *sizes), layers) in zip(axes.flat, drawn, strict=False):
-        _draw(panel, *map(int, sizes))
-        more = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
-        title = f"{network} on {chip}, batch {batch}\n{', '.join(layers[:3])}{more}"
+    figure, axes = plt.subplots(down, ACROSS, figsize=(4.3 * ACROSS, 4.1 * down), squeeze=False, layout="constrained")
+    for panel, rows in zip(axes.flat, drawn, strict=False):
+        _draw(panel, *(int(rows[name].iloc[0]) for name in PARTS))
+        network, chip, batch = (rows[name].iloc[0] for name in ("network", "chip", "batch"))
+        layers = list(rows["layer"])
+        more = f" and {len(layers) - NAMED} more" if len(layers) > NAMED else ""
+        title = f"{network} on {chip}, batch {batch}\n{', '.join(layers[:NAMED])}{more}"
         panel.set_title(title, fontsize=8.5, loc="left", parse_math=False)
     for panel in axes.flat[len(drawn) :]:
         panel.remove()

@@ -10,6 +10,13 @@
 | `tiles_closed`  | when its blocks of instructions are complete, by recurrence                     |
 | `tiles_events`  | the same with units as processes                                                |
 | `ledger`        | who takes its cycles                                                            |
+| `row_stationary` | processing passes of sets of PEs that keep rows of filters, closed form        |
+| `row_stationary_stepped`, `row_stationary_kernels` | the same cycle by cycle with real values     |
+| `row_stationary_trace` | its timeline                                                             |
+| `sparse`        | compressed sparse columns that non-zero activations are broadcast to, closed form |
+| `sparse_operands`, `sparse_kernels` | what it multiplies; random matrices and its recurrence, compiled |
+| `sparse_stepped` | the same cycle by cycle with real values                                       |
+| `zeros`         | how many zeros results have, told from what the next products read              |
 | `trace`         | a timeline                                                                      |
 
 An engine is a module with the functions of `Engine`.

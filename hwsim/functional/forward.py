@@ -80,7 +80,7 @@ def computed(layer: Layer, operands: Sequence[Array], network: Network, paramete
 
 
 def densities(network: Network, values: Mapping[str, Array]) -> Network:
-    """Return the network with the fraction of non-zeros in what each product reads, measured in `values`.
+    """Return the network with the fraction of non-zeros in what each product and pool reads, measured in `values`.
 
     The second operand of a product of two activations is its weight. Raises `InputError` where values are not finite.
     """
@@ -90,7 +90,7 @@ def densities(network: Network, values: Mapping[str, Array]) -> Network:
             input_density=_density(layer, values[layer.inputs[0]]),
             weight_density=_density(layer, values[layer.inputs[1]]) if len(layer.inputs) > 1 else layer.weight_density,
         )
-        if layer.is_mac
+        if layer.is_mac or layer.kind is Kind.POOL
         else layer
         for layer in network.layers
     ]
