@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hwsim import __version__, catalog
-from hwsim.errors import HwsimError, UsageError, near_match, printable
+from hwsim.errors import HwsimError, InputError, UsageError, near_match, printable
 
 if TYPE_CHECKING:
     from hwsim.arch.accelerator import Accelerator
@@ -47,7 +47,7 @@ def cli() -> None:
     "chips",
     default="systolic",
     show_default=True,
-    help="Chip or chips: NAME:key=value,... or a .py file; 'all'.",
+    help="Chip or chips: NAME:key=value,... or a .py file; 'all' that can run it.",
 )
 @click.option("--dataflow", help="What stays in the PEs; the chip's own by default.")
 @click.option("--format", "fmt", help="Number format; the chip's first by default.")
@@ -100,14 +100,21 @@ def run(
     net = with_densities(catalog.network(network, **({"pad": True} if pad else {})), inputs, seed)
     machines = [catalog.chip(spec) for spec in catalog.split(chips, "chip")]
     results: list[NetworkResult] = []
+    refused: list[InputError] = []
     try:
         for machine in machines:
-            result = _simulate(net, machine, dataflow, fmt, fidelity, seed)
+            try:
+                result = _simulate(net, machine, dataflow, fmt, fidelity, seed)
+            except InputError as error:
+                refused.append(error)
+                continue
             results.append(result if like is None else with_scale_sim(result))
-        _print(results, as_json, as_csv, sources)
+        if results:
+            _print(results, as_json, as_csv, sources)
     finally:
         if results:
             _save(results, out, trace, started)
+    _tell(refused, may_refuse=chips == "all" and bool(results))
 
 
 @cli.command("list")
@@ -231,6 +238,14 @@ def _progress(network: Network) -> Iterator[Callable[[Layer], None]]:
             timer.join()
         for stop in shown:
             stop()
+
+
+def _tell(refused: list[InputError], may_refuse: bool) -> None:
+    """Say why chips refused a network; raise the last reason unless each `may_refuse`."""
+    for error in refused if may_refuse else refused[:-1]:
+        click.echo(f"hwsim: left out: {printable(str(error))}", err=True)
+    if refused and not may_refuse:
+        raise refused[-1]
 
 
 def _print(results: list[NetworkResult], as_json: bool, as_csv: bool, sources: bool) -> None:

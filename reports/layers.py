@@ -40,12 +40,13 @@ LABELS = {"energy_dram_pj": "DRAM", "energy_mac_pj": "MACs", "energy_pe_register
 def layers(frame: pd.DataFrame) -> Figure:
     """Return a figure of the layer rows `frame`: cycles by phase and energy by component.
 
-    Each chip has a row of panels; all rows share their scales, so that bars compare. Of more components than there are
+    Each chip has a row of panels; all rows share their scales, so that bars compare: in cycles, or in time where the
+    chips' clocks differ. Of more components than there are
     colours, the smallest are drawn together.
     """
     frame = _with_others(frame)
     runs = [(rows, _longest(rows)) for rows in _runs(frame)]
-    energy = _energy_parts(frame)
+    energy, one_clock = _energy_parts(frame), len({f"{_cycle_s(rows):.9g}" for rows, _ in runs}) == 1
     heights = [max(3.0, 0.27 * len(drawn) + 1.7) for _, drawn in runs]
     figure, axes = plt.subplots(
         len(runs),
@@ -59,7 +60,7 @@ def layers(frame: pd.DataFrame) -> Figure:
     for (rows, drawn), (left, right) in zip(runs, axes, strict=True):
         network, chip, dataflow, fmt = (str(rows[name].iloc[0]) for name in ("network", "chip", "dataflow", "format"))
         seconds, joules = rows["seconds"].sum(), rows["energy_pj"].sum() * 1e-12
-        _stack(left, drawn, CYCLES, "cycles", "")
+        _stack(left, drawn, CYCLES, *(("cycles", "") if one_clock else ("time", "s", _cycle_s(rows))))
         _stack(right, drawn, energy, "energy", "J", 1e-12)
         right.tick_params(labelleft=False)
         left.annotate(_left_out(rows, drawn), (0, 0), (0, -38), "axes fraction", "offset points", fontsize=8.5)
@@ -76,6 +77,11 @@ def _runs(frame: pd.DataFrame) -> list[pd.DataFrame]:
     """Return the rows of each run, in order: a run starts where the first layer's name comes again."""
     started = frame["layer"].eq(frame["layer"].iloc[0]).cumsum()
     return [rows for _, rows in frame.groupby(started, sort=False)]
+
+
+def _cycle_s(rows: pd.DataFrame) -> float:
+    """Return the seconds of a cycle."""
+    return float(rows["seconds"].sum() / max(1, rows["total_cycles"].sum()))
 
 
 def _longest(rows: pd.DataFrame) -> pd.DataFrame:

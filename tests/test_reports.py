@@ -118,3 +118,11 @@ def test_components_beyond_the_colours_are_drawn_together() -> None:
     parts = [name for name in rows if str(name).startswith("energy_") and name != "energy_pj"]
     taking = rows[rows["total_cycles"] > 0]
     assert widths(energy) == pytest.approx(taking[parts].to_numpy().sum() * 1e-12)
+
+
+def test_runs_of_different_clocks_are_drawn_in_time() -> None:
+    rows = frame("mlp", SMALL, "systolic:rows=64,cols=64,clock_mhz=250")
+    first, _, second, _ = drawn(rows).axes
+    assert first.get_xlabel() == second.get_xlabel() == "time"
+    taking = rows[rows["total_cycles"] > 0]
+    assert widths(first) + widths(second) == pytest.approx(taking["seconds"].sum())
