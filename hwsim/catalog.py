@@ -47,6 +47,8 @@ FOLDERS = {
 IMPORTERS = {
     ".onnx": ("hwsim.ir.onnx.importer", "onnx_network"),
     ".csv": ("hwsim.ir.topology", "topology_network"),
+    ".net": ("hwsim.compress.deep_compressed", "deep_compressed_network"),
+    ".npz": ("hwsim.compress.eie_layer", "eie_layer_network"),
 }
 """Files that are networks, by suffix: the function that reads one takes its path and parameters."""
 

@@ -23,7 +23,6 @@ from hwsim import LayerResult, NetworkResult, catalog
 from hwsim.arch import Accelerator, MemoryLevel
 from hwsim.engine.vector import UNCOMPUTED_KINDS, fused_producers
 from hwsim.errors import InputError
-from hwsim.formats import NumberFormat
 from hwsim.ir import Kind, Layer, Network
 from hwsim.mapping import Mapping
 from hwsim.results.store import json_text
@@ -115,21 +114,30 @@ def rows_used(extent: int, outputs: int, taps: int, stride: int, dilation: int, 
     return len(read & set(range(extent)))
 
 
-def compulsory_bits(layer: Layer, chip: Accelerator, fmt: NumberFormat) -> int:
-    """Return the distinct bits a layer must move off-chip once: weights, and activations unless they stay on it."""
+def compulsory_bits(layer: Layer, one: NetworkResult) -> int:
+    """Return the distinct bits a layer must move off-chip once: weights, and activations unless they stay on it.
+
+    A chip that skips zeros need not move them: of a network with zeros, only inputs that are none are compulsory.
+    """
+    chip, fmt = one.chip, one.fmt
     weights = weight_words(layer) * fmt.operand_bits("weight") if "weight" in chip.off_chip.holds else 0
-    return weights + (activation_words(layer) * fmt.bits if "input" in chip.off_chip.holds else 0)
+    if "input" not in chip.off_chip.holds:
+        return weights
+    inputs, outputs = input_words(layer), layer.steps * prod(layer.output_shape)
+    if chip.skips_zeros and any(other.input_density < 1 for other in one.network.layers):
+        inputs, outputs = int(layer.input_density * inputs), 0
+    return weights + (inputs + outputs) * fmt.bits
 
 
-def activation_words(layer: Layer) -> int:
-    """Return the distinct words of a layer's used inputs and its outputs."""
+def input_words(layer: Layer) -> int:
+    """Return the distinct words of a layer's inputs that are used."""
     inputs = sum(prod(shape) for shape in dict(zip(layer.inputs, layer.input_shapes, strict=True)).values())
     if layer.kind in (Kind.CONV, Kind.POOL):
         batch, depth, rows, cols = layer.input_shapes[0]
         inputs = batch * depth
         inputs *= rows_used(rows, layer.P, layer.R, layer.stride[0], layer.dilation[0], layer.padding[0])
         inputs *= rows_used(cols, layer.Q, layer.S, layer.stride[1], layer.dilation[1], layer.padding[1])
-    return layer.steps * (inputs + prod(layer.output_shape))
+    return layer.steps * inputs
 
 
 def weight_words(layer: Layer) -> int:
@@ -190,7 +198,7 @@ def test_cycles_and_traffic_are_at_least_those_of_the_compulsory_bits(triple: Tr
         rate, outer = one.chip.off_chip.read_bits_per_cycle, one.chip.off_chip.name
         cycles = bits = 0
         for layer in computed_on_their_own(one):
-            compulsory = compulsory_bits(layer.layer, one.chip, one.fmt)
+            compulsory = compulsory_bits(layer.layer, one)
             moved = sum(
                 count * one.chip.word_bits(outer, operand, one.fmt)
                 for (component, _, operand), count in layer.counts.items()
