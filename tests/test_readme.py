@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,3 +49,12 @@ def test_the_network_file_shown_in_the_readme_runs(
     rows = capsys.readouterr().out.splitlines()
     column = rows[0].split(",").index("macs")
     assert sum(int(row.split(",")[column]) for row in rows[1:]) == 1024 * 7 * 27 + 7168 * 10
+
+
+def test_the_compression_shown_in_the_readme_runs() -> None:
+    code = re.search(r"```python\n(from hwsim import catalog.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert code is not None
+    names: dict[str, Any] = {}
+    exec(code[1], names)
+    # one weight in ten is kept, in 4 bits of 32, plus 4 of index and the codebooks
+    assert 30 < names["small"].ratio < 40
