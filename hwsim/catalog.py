@@ -23,7 +23,7 @@ from hwsim.arch.accelerator import Accelerator
 from hwsim.errors import HwsimError, InputError, UsageError, did_you_mean, unknown_name
 from hwsim.formats import NumberFormat
 from hwsim.ir.network import Network
-from hwsim.spec import Spec, parameters_of, parse, values_of
+from hwsim.spec import Spec, convert, parameters_of, parse, values_of
 from hwsim.spec import split as split_specs
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ IMPORTERS = {
 }
 """Files that are networks, by suffix: the function that reads one takes its path and parameters."""
 
+TRAINING = "training"
+"""The parameter that every network takes."""
+
 
 def names(noun: str) -> list[str]:
     """Return the names of every `noun` there is, those of entry points included."""
@@ -61,10 +64,13 @@ def names(noun: str) -> list[str]:
 
 
 def network(spec: str | Network, **extra: object) -> Network:
-    """Return the network that `spec` names, with `extra` parameters if it is a file that takes them."""
+    """Return the network that `spec` names, with `extra` parameters if it is a file that takes them.
+
+    Any of them takes `training=true`: one step of training instead of a forward pass.
+    """
     if isinstance(spec, Network):
         return spec
-    parsed = parse(spec)
+    parsed, trained = _forward(parse(spec))
     suffix = Path(parsed.name).suffix.lower()
     if suffix in IMPORTERS:
         module, function = IMPORTERS[suffix]
@@ -73,7 +79,19 @@ def network(spec: str | Network, **extra: object) -> Network:
         found = cast(Network, _call("network", parsed, reader, Network, path, **extra))
     else:
         found = cast(Network, _call("network", parsed, _find("network", parsed), Network, **extra))
-    return replace(found, spec=_spelled(parsed.name, {**parsed.parameters, **extra}))
+    spelled = {**parsed.parameters, **extra}
+    if not trained:
+        return replace(found, spec=_spelled(parsed.name, spelled))
+    from hwsim.ir.training import training
+
+    return replace(training(found), spec=_spelled(parsed.name, {**spelled, TRAINING: "true"}))
+
+
+def _forward(spec: Spec) -> tuple[Spec, bool]:
+    """Return the spec of the forward pass, and whether `spec` asks for training."""
+    rest = dict(spec.parameters)
+    trained = convert(f"network '{spec.name}': {TRAINING}", rest.pop(TRAINING, "false"), bool)
+    return Spec(spec.name, rest), bool(trained)
 
 
 def chip(spec: str | Accelerator) -> Accelerator:

@@ -17,6 +17,10 @@
 | `sparse_operands`, `sparse_kernels` | what it multiplies; random matrices and its recurrence, compiled |
 | `sparse_stepped` | the same cycle by cycle with real values                                       |
 | `zeros`         | how many zeros results have, told from what the next products read              |
+| `nodes`         | nodes of tiles that keep all synapses and send each other neurons                |
+| `nodes_closed`  | how long their messages take, by one line of nodes                              |
+| `nodes_events`  | the same with all nodes as processes                                            |
+| `nodes_values`  | what their tiles compute, part by part                                          |
 | `trace`         | a timeline                                                                      |
 
 An engine is a module with the functions of `Engine`.

@@ -9,6 +9,7 @@
 | `recurrent` | LSTM, GRU and RNN lowered to matrix products over time      |
 | `onnx`      | package: networks from ONNX files                           |
 | `topology`  | networks from SCALE-Sim topology CSV files                  |
+| `training`  | a network with its backward pass and updates                |
 | `untrusted` | bounded reading of files that nobody vouches for            |
 """
 

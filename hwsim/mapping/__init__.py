@@ -13,6 +13,9 @@
 | `row_stationary_place`, `row_stationary_search` | the choice among all that fit     |
 | `row_stationary_sets` | which PE does what                                          |
 | `compressed`     | products of compressed matrices, rows interleaved over PEs       |
+| `nodes`, `nodes_lanes` | layers on nodes of tiles: which part is whose            |
+| `nodes_grid`, `nodes_stages` | links, and what nodes tell each other              |
+| `nodes_capacity` | whether nodes hold a network                                   |
 | `placed`         | a layer with its mapping, as engines are given it                |
 | `program`        | `Program`: a network as instructions of one matrix unit          |
 | `compile`        | from placed layers to a program                                  |

@@ -43,7 +43,7 @@ def layer_table(result: NetworkResult) -> RenderableType:
     table = Table(box=SIMPLE_HEAD, title=title(result), title_justify="left", title_style="bold", pad_edge=False)
     for name in ("layer", "kind", "output"):
         table.add_column(name, overflow="fold")
-    for name in ("MACs", "cycles", "stall", "utilised", "DRAM", "energy"):
+    for name in ("MACs", "cycles", "stall", "utilised", off_chip_name(result), "energy"):
         table.add_column(name, justify="right", no_wrap=True)
     shown = [layer for layer in result.layers if layer.timing.total_cycles]
     for layer in shown:
@@ -101,8 +101,14 @@ def cells(layer: LayerResult) -> tuple[str, ...]:
     )
 
 
+def off_chip_name(result: NetworkResult) -> str:
+    """Return how the outermost memory is called."""
+    name = result.chip.off_chip.name
+    return "DRAM" if name == "dram" else name.replace("_", " ")
+
+
 def off_chip_bytes(layer: LayerResult) -> int:
-    """Return the bytes a layer reads and writes off-chip."""
+    """Return the bytes a layer reads from and writes to the outermost memory."""
     name = layer.chip.off_chip.name
     return layer.moved_bytes(name, "read") + layer.moved_bytes(name, "write")
 
