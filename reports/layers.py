@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CYCLES = {"fill_cycles": "fill", "compute_cycles": "compute", "stall_cycles": "wait for DRAM", "drain_cycles": "drain"}
+CYCLES = {"fill_cycles": "fill", "compute_cycles": "compute", "stall_cycles": "wait for data", "drain_cycles": "drain"}
 TITLE_PAD_POINTS = 36
 
 MAX_ROWS = 40

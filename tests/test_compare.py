@@ -246,7 +246,7 @@ def test_the_table_shows_values_verdicts_reasons_and_means_within_120_columns(
         {"quantity": "share", "published": 0.16, "unit": "fraction", "tolerance_kind": "absolute", "tolerance": 0.05},
         {"quantity": "rate", "published": 225000, "unit": "req/s", "direction": "at_least", "tolerance": 0},
         {"quantity": "watts", "published": 40, "unit": "W", "direction": "at_most", "tolerance": 0.05},
-        {"quantity": "tops", "scored": "no", "reason": "the paper\x1b[31m contradicts itself"},
+        {"quantity": "tops", "unit": "TOPS", "scored": "no", "reason": "the paper\x1b[31m contradicts itself"},
         {"quantity": long, "layer": "one"},
     ]
     run = folder(Path("run"), result(share=0.24, rate=268123.4, watts=41, tops=86))
@@ -260,7 +260,7 @@ def test_the_table_shows_values_verdicts_reasons_and_means_within_120_columns(
         "share 24 % 16 % 1.500 +50.00 % +8.00 ±5 points no 1",
         "rate 268,123 225,000 req/s 1.192 +19.17 % at least yes 1",
         "watts 41 40 W 1.025 +2.50 % at most +5 % yes 1",
-        "tops 86 1,000 MACs 0.086 -91.40 % ±20 % not scored 2",
+        "tops 86 1,000 TOPS 0.086 -91.40 % ±20 % not scored 2",
         f"one {long} 1,000 MACs ±20 % not in this result 1",
         r"2 Table 7: the paper\x1b[31m contradicts itself",
         "mine all 23.89 % 50.00 % 4 1 2 of 4",

@@ -104,6 +104,31 @@ def test_a_malformed_cell_is_named_with_its_line_value_and_rule(column: str, cel
 
 
 @pytest.mark.parametrize(
+    ("quantity", "unit", "own"),
+    [
+        ("seconds", "ms", "s"),
+        ("processing_seconds", "us", "s"),
+        ("array_active_fraction", "%", "fraction"),
+        ("useful_macs_fraction", "MACs", "fraction"),
+        ("tops_with_host", "GOPS", "TOPS"),
+        ("dram_bytes", "MB", "B"),
+        ("energy_mac_pj", "nJ", "pJ"),
+    ],
+)
+def test_a_unit_that_is_not_the_column_s_own_is_refused(quantity: str, unit: str, own: str, here: Path) -> None:
+    line = changed("unit", unit).replace(",share,", f",{quantity},")
+    (here / "mine.csv").write_text(line, encoding="utf-8")
+    fault = f"line 2: unit is '{unit}', and {quantity} is in {own}; give it in that"
+    assert refused(INPUT, "run", "--with", "mine.csv").endswith(fault)
+
+
+@pytest.mark.parametrize("quantity", ["inferences_per_s", "bytes_per_cycle", "seconds_over_ideal", "load_balance"])
+def test_a_column_whose_name_says_no_unit_takes_any(quantity: str, here: Path) -> None:
+    (here / "mine.csv").write_text(changed("unit", "widgets").replace(",share,", f",{quantity},"), encoding="utf-8")
+    assert hwsim("compare", "run", "--with", "mine.csv").code == 0
+
+
+@pytest.mark.parametrize(
     ("content", "fault"),
     [
         (b"", "is empty"),

@@ -212,6 +212,17 @@ def test_measured_power_follows_load_as_figure_10_does() -> None:
     assert watts[0] == pytest.approx(40 * 37.7 / 42.9)
 
 
+@pytest.mark.parametrize("changed", ["rows=512", "clock_mhz=1400", "bandwidth_gib_s=120", "buffer_mib=48"])
+def test_a_machine_that_nobody_built_has_no_measured_power(changed: str) -> None:
+    row = total("mlp", f"tpu_v1:{changed}")
+    assert "measured_power_w" not in row
+    assert row["chip_power_w"] > 28
+
+
+def test_another_reading_of_the_same_machine_keeps_its_measured_power() -> None:
+    assert total("mlp", "tpu_v1:issue=decoupled")["measured_power_w"] == 40
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -238,6 +249,11 @@ def test_measured_power_follows_load_as_figure_10_does() -> None:
             "chip 'tpu_v1': load_percent=101 must lie between 0 and 100",
         ),
         (("mlp", "--on", "tpu_v1:load_percent=-1"), 3, "chip 'tpu_v1': load_percent=-1 must lie between 0 and 100"),
+        (
+            ("mlp", "--on", "tpu_v1:load_percent=50,rows=512"),
+            3,
+            "chip 'tpu_v1': load_percent=50 is of measured power, and with rows=512 none was measured",
+        ),
         (("mlp", "--on", "tpu_v1:buffer_mib=1e-9"), 3, "chip 'tpu_v1': buffer_mib=1e-09 is less than a bit"),
         (
             ("mlp", "--on", "tpu_v1:fifo_tiles=1", "--format", "int16"),

@@ -148,7 +148,11 @@ def test_a_trace_has_at_most_64_events_per_layer_and_track(network: str, chip: s
         assert max(max(counts.values(), default=0) for counts in by_unit) <= MAX_PASSES == 64
 
 
-def test_a_program_of_very_many_tiles_is_drawn_by_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_of_very_many_tiles_is_drawn_by_layer_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "a timeline shows the layers alone: 100 tiles of weights are more than the 99 drawn"
+    assert said not in hwsim.simulate("tpu_apps:app=MLP1", on="tpu_v1").notes
     monkeypatch.setattr(trace, "MAX_TILES", 99)
-    events = json.loads(trace_text([hwsim.simulate("tpu_apps:app=MLP1", on="tpu_v1")]))["traceEvents"]
+    result = hwsim.simulate("tpu_apps:app=MLP1", on="tpu_v1")
+    assert said in result.notes
+    events = json.loads(trace_text([result]))["traceEvents"]
     assert [event["name"] for event in events if event["ph"] == "X"] == ["fc1", "fc2", "fc3", "fc4"]

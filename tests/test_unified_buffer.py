@@ -180,11 +180,17 @@ def test_activations_that_do_not_fit_are_an_error_that_names_batch_and_mib() -> 
         compiled(catalog.network("tpu_apps:app=MLP0,batch=20000"))
 
 
-def test_activations_that_just_fit_are_no_error() -> None:
-    # 6144 vectors of 2 KiB, twice: 24 MiB
+def test_activations_that_just_fit_are_no_error_and_one_more_is_told_apart_from_what_fits() -> None:
+    # 6144 vectors of 2 KiB, twice: 24 MiB; one more of each is 4 / 1024 MiB
     assert peak_bytes(compiled(catalog.network("tpu_apps:app=MLP0,batch=6144"))) == 24 * 2**20
-    with pytest.raises(InputError, match="unified buffer"):
+    with pytest.raises(InputError, match=r"needs 24\.004 MiB .* holds 24\.000 MiB; a smaller batch needs less"):
         compiled(catalog.network("tpu_apps:app=MLP0,batch=6145"))
+
+
+def test_a_network_that_does_not_fit_at_batch_1_is_not_told_to_take_a_smaller_one() -> None:
+    # 784 values are 4 rows of 256 bytes, 300 are 2: 1.5 KiB, where 0.001 MiB are 1.024
+    with pytest.raises(InputError, match=r"needs 0\.0015 MiB for .* batch 1, but .* holds 0\.0010 MiB$"):
+        compiled(catalog.network("mlp"), buffer_mib=0.001)
 
 
 @settings(max_examples=60, deadline=None)

@@ -19,6 +19,7 @@ Jouppi et al., In-Datacenter Performance Analysis of a Tensor Processing Unit, I
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from itertools import pairwise
 
@@ -41,6 +42,12 @@ SPEED = {int8: Fraction(1), int8x16: Fraction(1, 2), int16: Fraction(1, 4)}
 IDLE_W, BUSY_W = 28.0, 40.0
 """Measured power of a die: Table 2."""
 
+MEASURED = {
+    "clock_mhz": 700, "rows": 256, "cols": 256, "fifo_tiles": 4, "accumulators": 4096, "bandwidth_gib_s": 30,
+    "buffer_mib": 24, "host_gib_s": 10,
+}  # fmt: skip
+"""Sizes and rates of the machine whose power was measured, as the diagram of this file has them."""
+
 
 def _paper(locator: str) -> Source:
     return Source(WORK, 2017, locator)
@@ -61,6 +68,10 @@ SOURCES = {
         "matrix unit waits there for results and that Read_Weights does not wait for its data, but not whether it runs "
         "ahead of the synchronisation. In MLP0 and LSTM1, Table 3's RAW and input stalls add to the time that weights "
         "take, which they would not if weights arrived meanwhile; issue=decoupled is the other reading"
+    ),
+    "host transfers": Source.assumed(
+        "a tensor at a time and not behind the products of its own batch, a fifth of CNN0's cycles at 10 GiB/s. "
+        "Table 3 counts input stalls, and leaves the host's own work out"
     ),
     "speed of formats": _paper("Sec. 2: half speed for 8 b x 16 b, quarter speed for 16 b x 16 b"),
     "weight shift": _paper("Sec. 2: 256 cycles to shift a tile in, hidden behind the tile in use"),
@@ -91,14 +102,13 @@ def tpu_v1(
 
     `bandwidth_gib_s` is that of weight memory, `host_gib_s` that of the host link, `fifo_tiles` the tiles in the
     weight FIFO, `accumulators` the rows of sums. With `issue=decoupled` weights are read ahead of synchronisations.
-    `load_percent` is the load at which the measured power is given.
+    `load_percent` is the load at which the measured power is given; a machine with other sizes was not measured.
     """
     sizes = {"clock_mhz": clock_mhz, "rows": rows, "cols": cols, "fifo_tiles": fifo_tiles, "accumulators": accumulators}
     rates = {"bandwidth_gib_s": bandwidth_gib_s, "buffer_mib": buffer_mib, "host_gib_s": host_gib_s}
     check_positive("tpu_v1", **sizes, **rates)
     check_choice("tpu_v1", "issue", issue, ("in_order", "decoupled"))
-    if not 0 <= load_percent <= 100:
-        raise InputError(f"chip 'tpu_v1': load_percent={load_percent:g} must lie between 0 and 100")
+    measured = _measured({**sizes, **rates}, load_percent)
     clock_hz = mhz_to_hz(clock_mhz)
     host = _rate(host_gib_s, clock_hz, "host_gib_s")
     return Accelerator(
@@ -117,9 +127,25 @@ def tpu_v1(
         energy=_energy(rows, cols, fifo_tiles, accumulators, buffer_mib, clock_hz),
         sources=SOURCES,
         host=MemoryLevel("host", None, host, host, ("input", "output")),
-        options={"issue": issue, "measured_power_w": measured_power_w(load_percent)},
+        options={"issue": issue, **measured},
         parameters={**sizes, **rates, "issue": issue, "load_percent": load_percent},
     )
+
+
+def _measured(sizes: Mapping[str, float], load_percent: float) -> dict[str, float]:
+    """Return the column of measured power at a load, which a machine of other sizes than the one measured lacks.
+
+    Raises `InputError` for a load that is none, and for one of such a machine.
+    """
+    if not 0 <= load_percent <= 100:
+        raise InputError(f"chip 'tpu_v1': load_percent={load_percent:g} must lie between 0 and 100")
+    changed = [f"{name}={value:g}" for name, value in sizes.items() if value != MEASURED[name]]
+    if not changed:
+        return {"measured_power_w": measured_power_w(load_percent)}
+    if load_percent != 100:
+        load = f"load_percent={load_percent:g}"
+        raise InputError(f"chip 'tpu_v1': {load} is of measured power, and with {changed[0]} none was measured")
+    return {}
 
 
 def measured_power_w(load_percent: float) -> float:

@@ -17,6 +17,7 @@ from hwsim.engine import array, tiles_closed
 from hwsim.engine.ledger import Cause
 from hwsim.engine.vector import UNCOMPUTED_KINDS
 from hwsim.formats import NumberFormat
+from hwsim.ir.layer import Kind
 from hwsim.ir.network import Network
 from hwsim.mapping.compile import ACCUMULATORS, BUFFER, FIFO, compile_network
 from hwsim.mapping.loops import ArrayMapping
@@ -50,7 +51,31 @@ def execute(
         for one, counts, cycles, bits in zip(placed, counted, schedule.ledger.cycles, live, strict=True)
     )
     alone = schedule_of(program.without_host(), layers, stepped)
-    return Execution(outcomes, _totals(network, program, schedule, alone, chip, fmt))
+    totals = _totals(network, program, schedule, alone, chip, fmt)
+    return Execution(outcomes, totals, (*unpacked(placed), *undrawn(program)))
+
+
+def unpacked(placed: Sequence[Placed]) -> tuple[str, ...]:
+    """Return notes on products that this machine runs in a roundabout way."""
+    products = [one.layer for one in placed if one.layer.is_mac]
+    grouped = sum(one.G > 1 and one.kind is Kind.CONV for one in products)
+    activations = sum(len(one.inputs) > 1 for one in products)
+    said = []
+    if grouped:
+        said.append(f"{grouped} grouped convolutions take tiles of weights of their own for every group")
+    if activations:
+        said.append(f"{activations} products of two activations get the second through the host, as weights come")
+    return tuple(said)
+
+
+def undrawn(program: Program) -> tuple[str, ...]:
+    """Return a note where a timeline has the layers alone, because the program has too many tiles to be drawn."""
+    from hwsim.engine import trace
+
+    tiles, most = program.tiles_by_layer.total(), trace.MAX_TILES
+    if tiles <= most:
+        return ()
+    return (f"a timeline shows the layers alone: {tiles:,} tiles of weights are more than the {most:,} drawn",)
 
 
 def spans(result: NetworkResult) -> Iterator[list[Span]]:
@@ -59,7 +84,7 @@ def spans(result: NetworkResult) -> Iterator[list[Span]]:
 
     placed = [Placed(one.layer, one.mapping, one.extras.get("fused_into", "")) for one in result.layers]
     program = compile_network(result.network, placed, result.chip, result.fmt)
-    if program.tiles_by_layer.total() > trace.MAX_TILES:
+    if undrawn(program):
         yield from ([] for _ in placed)
         return
     by_layer = trace.program_spans(program, tiles_events.observe(program), [one.layer for one in result.layers])
@@ -95,7 +120,8 @@ def _outcome(one: Placed, counts: dict[Action, int], cycles: list[int], live_bit
     if one.mapping is None:
         timing = Timing(compute_cycles=total)
     else:
-        shift, active, stall = (cycles[cause] for cause in (Cause.WEIGHT_SHIFT, Cause.ACTIVE, Cause.WEIGHT_STALL))
+        shift, active = cycles[Cause.WEIGHT_SHIFT], cycles[Cause.ACTIVE]
+        stall = cycles[Cause.WEIGHT_STALL] + cycles[Cause.INPUT_STALL]
         timing = Timing(shift, active, stall, total - shift - active - stall)
     extras = {
         **({} if one.mapping else {"fused_into": one.fused_into}),

@@ -77,6 +77,7 @@ class _Compiler:
         self.room = accumulator_rows(chip, fmt)
         self.freed: list[int | None] = [None] * buffers(chip)
         self.cycles_per_row = 1 / Fraction(chip.array.macs_per_cycle[fmt.name])
+        self.lane_cycles: dict[int, int] = {}
 
     def read_inputs(self) -> None:
         """Read what the host gives; states are on the chip from the start."""
@@ -146,14 +147,20 @@ class _Compiler:
         return (self._transfer_to_host("host_in", index, elements, waits),)
 
     def _pass_lanes(self, index: int, layer: Layer) -> Part:
-        """Add a layer of the activation unit: as slow as its operations, or its rows out of or into the buffer."""
+        """Add a step of a layer of the activation unit; every step takes as long as the first."""
+        if index not in self.lane_cycles:
+            self.lane_cycles[index] = self._cycles_on_lanes(layer)
+        needs = {part.block for name in layer.inputs for part in self._parts_of(name)}
+        block = Block("activation", index, self.lane_cycles[index], needs=tuple(sorted(needs)))
+        return Part(1, 0, 1, self._emit(block))
+
+    def _cycles_on_lanes(self, layer: Layer) -> int:
+        """Return how long a step is on the lanes: its operations, or its rows out of or into the buffer."""
         lanes, buffer = self.chip.array.cols, self.chip.level[BUFFER]
         read = sum(rows_of(shape, lanes) for shape in layer.input_shapes)
         operations = ceil_div(layer.operations // layer.steps, self.chip.vector_lanes)
         cycles = max(operations, self._row_cycles(read, buffer.read_bits_per_cycle))
-        cycles = max(cycles, self._stored_cycles(rows_of(layer.output_shape, lanes)))
-        needs = {part.block for name in layer.inputs for part in self._parts_of(name)}
-        return Part(1, 0, 1, self._emit(Block("activation", index, cycles, needs=tuple(sorted(needs)))))
+        return max(cycles, self._stored_cycles(rows_of(layer.output_shape, lanes)))
 
     def _awaited(self, tensor: str, images: int, first: int, last: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return what images `first` to `last` - 1 of `images` wait for: results, and what the host sends."""
@@ -203,9 +210,9 @@ class _Compiler:
 
     def _keep(self, tensor: str, shape: Shape) -> None:
         """Give a tensor room from now on; one of an earlier step has it already."""
-        lanes = self.chip.array.cols
-        size_bits, now = rows_of(shape, lanes) * lanes * self.fmt.bits, max(0, len(self.blocks) - 1)
-        self.lifetimes.setdefault(tensor, Lifetime(tensor, size_bits, now, now))
+        if tensor not in self.lifetimes:
+            lanes, now = self.chip.array.cols, max(0, len(self.blocks) - 1)
+            self.lifetimes[tensor] = Lifetime(tensor, rows_of(shape, lanes) * lanes * self.fmt.bits, now, now)
 
     def _use(self, tensor: str) -> None:
         for name in self._stored_as(tensor):
@@ -257,8 +264,14 @@ def _fifo_tiles(chip: Accelerator, fmt: NumberFormat) -> int:
 def _require_fit(network: Network, placements: Sequence[Placement], buffer: MemoryLevel) -> None:
     peak, capacity = peak_bits(placements), buffer.capacity_bits
     if capacity is not None and peak > capacity:
-        needed, held = (bits / BITS_PER_BYTE / 2**20 for bits in (peak, capacity))
+        needed, held = _told_apart(*(bits / BITS_PER_BYTE / 2**20 for bits in (peak, capacity)))
         raise InputError(
-            f"network '{network.name}' needs {needed:.1f} MiB for activations at batch {network.batch}, "
-            f"but the unified buffer holds {held:.1f} MiB; a smaller batch needs less"
+            f"network '{network.name}' needs {needed} MiB for activations at batch {network.batch}, "
+            f"but the unified buffer holds {held} MiB" + ("; a smaller batch needs less" if network.batch > 1 else "")
         )
+
+
+def _told_apart(more: float, less: float) -> tuple[str, str]:
+    """Return two sizes [MiB] in as few decimals, at least one, as show that they differ; a bit shows in seven."""
+    written = [(f"{more:.{decimals}f}", f"{less:.{decimals}f}") for decimals in range(1, 8)]
+    return next((pair for pair in written if pair[0] != pair[1]), written[-1])

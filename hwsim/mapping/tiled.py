@@ -4,7 +4,8 @@ A column tile's sums over all row tiles stay in one half of the accumulators whi
 TPU v1 (Jouppi et al., ISCA 2017, Sec. 2: 4096 accumulators, so that the compiler can use double buffering at peak
 speed). Streams that are longer are cut into equal chunks, at whole images where one fits. Fewer chunks in both halves
 at once read fewer tiles, but must be read out before the next product begins; two chunks of what would fit one let its
-first half be read out early. The chunk that takes the fewest cycles is chosen, and of those the longest.
+first half be read out early. The chunk of the fewest cycles, by an estimate for the layer alone, is chosen, and of
+those the longest.
 """
 
 from __future__ import annotations

@@ -44,6 +44,12 @@ OPTIONAL_COLUMNS = ("dataflow",)
 KINDS = ("absolute", "relative")
 DIRECTIONS = ("within", "at_least", "at_most")
 
+UNITS = {
+    "fraction": FRACTION, "cycles": "cycles", "seconds": "s", "bytes": "B", "kib": "KiB", "pj": "pJ", "w": "W",
+    "tops": "TOPS", "macs": "MACs",
+}  # fmt: skip
+"""The unit of a column that has one of these words in its name; of several, the last."""
+
 MAX_BYTES = 4 * 2**20
 MAX_ROWS = 10_000
 LARGEST = 1e100
@@ -192,11 +198,21 @@ def _expectation(line: Line) -> Expectation:
         source=Source(line.text("work"), line.whole("year", 1900, 2100), line.text("locator")),
         dataflow=line.cells.get("dataflow", ""),
     )
+    if row.unit != unit_of(row.quantity, row.unit):
+        raise line.fault("unit", f"and {row.quantity[:60]} is in {unit_of(row.quantity, '')}; give it in that")
     if row.unit == FRACTION and row.published > 1:
         raise line.fault("published", "and a fraction is at most 1")
     if row.tolerance_kind == "relative" and row.published == 0:
         raise line.fault("tolerance_kind", "and nothing is a fraction of a published 0; give an absolute tolerance")
     return row
+
+
+def unit_of(quantity: str, otherwise: str) -> str:
+    """Return the unit that the name of a column says; `otherwise` where it says none, or that of a rate or a ratio."""
+    words = quantity.split("_")
+    if "per" in words or "over" in words:
+        return otherwise
+    return next((UNITS[word] for word in reversed(words) if word in UNITS), otherwise)
 
 
 def _lines(path: Path) -> Iterator[Line]:

@@ -140,6 +140,8 @@ def _measured(column: str, value: float) -> str:
     """Return a value with the unit in its column's name."""
     if column.endswith("_fraction"):
         return f"{value:.1%}"
+    if "tops" in column.split("_"):
+        return f"{value:.3g}"
     units = (shown for unit, shown in COLUMN_UNITS.items() if column.endswith(unit))
     return quantity(value, "s" if column.startswith("seconds") else next(units, ""))
 
