@@ -58,7 +58,7 @@ def cli() -> None:
     help="closed (formulas) or stepped (real values, cycle by cycle).",
 )
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the values that a stepped run moves."
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the values that are drawn at random."
 )
 @click.option("--input", "inputs", metavar="FILE", help="Measure densities on an .npy file first, or on 'random'.")
 @click.option(
@@ -86,7 +86,7 @@ def run(
     sources: bool,
     trace: Path | None,
 ) -> None:
-    """Run NETWORK (a name, an .onnx, a SCALE-Sim .csv or a .py file) on a chip, layer by layer."""
+    """Run NETWORK (a name, or an .onnx, .net, .npz, SCALE-Sim .csv or .py file) on a chip, layer by layer."""
     if as_json and as_csv:
         raise UsageError(BOTH)
     if as_csv and sources:

@@ -175,6 +175,27 @@ def test_a_3x3_convolution_is_16_products_for_2x2_outputs() -> None:
     assert any("16 products" in note for note in result.notes)
 
 
+def test_a_3x3_convolution_of_a_density_takes_the_entries_of_given_weights_of_that_density() -> None:
+    layer = conv((1, 64, 2, 2), 640, 3, padding=1)
+    kept = np.random.default_rng(5).random((640, 64, 3, 3)) < 0.3
+    weights = np.where(kept, np.random.default_rng(7).normal(size=kept.shape), 0)
+    given = replace(
+        only(layer, weights=("w",), weight_density=np.count_nonzero(weights) / weights.size), tensors={"w": weights}
+    )
+    (real,), (drawn,) = (hwsim.simulate(net, on="eie").rows for net in (given, only(layer, weight_density=0.3)))
+    # of 16 transformed weights 4 are single ones, 8 sums of three and 4 sums of nine
+    share = (4 * 0.3 + 8 * (1 - 0.7**3) + 4 * (1 - 0.7**9)) / 16
+    assert real["useful_macs"] / (16 * 640 * 64) == pytest.approx(share, rel=0.01)
+    assert drawn["useful_macs"] == pytest.approx(real["useful_macs"], rel=0.01)
+    assert drawn["total_cycles"] == pytest.approx(real["total_cycles"], rel=0.02)
+
+
+def test_transformed_inputs_have_the_zeros_of_sums_of_four() -> None:
+    (found,) = hwsim.simulate(only(conv((1, 400, 2, 2), 8, 3, padding=1), input_density=0.5), on="eie").rows
+    # 1 - 0.5^4 = 15/16 of 400 activations for each of 16 matrices
+    assert found["broadcasts"] == 16 * 375
+
+
 @pytest.mark.parametrize("layer", [conv((1, 3, 9, 9), 4, 5), conv((1, 3, 9, 9), 4, 3, stride=2), attention(1, 3, 5, 7)])
 def test_other_layers_are_refused_by_name(layer: Layer) -> None:
     with pytest.raises(InputError, match="layer 'layer0': chip 'eie'"):
@@ -252,6 +273,13 @@ def test_formats_other_than_its_own_are_refused() -> None:
     assert catalog.number_format("codebook4").operand_bits("weight") == 4
 
 
-@pytest.mark.parametrize("spec", ["layer=Alex-9", "vgg6_percent=0", "vgg6_percent=101", "weight_density=2", "batch=0"])
+@pytest.mark.parametrize("spec", ["layer=Alex-9", "vgg6_percent=0", "vgg6_percent=101", "batch=0"])
 def test_impossible_parameters_of_the_layers_are_refused(spec: str) -> None:
     assert command("run", f"eie_layers:{spec}", "--on", "eie").code == 3
+
+
+@pytest.mark.parametrize("density", ["0", "-0.1", "1.01", "inf"])
+def test_a_density_of_the_layers_outside_0_to_1_is_refused(density: str) -> None:
+    ended = command("run", f"eie_layers:weight_density={density}", "--on", "eie")
+    assert (ended.code, ended.out) == (3, "")
+    assert f"weight_density={float(density):g} must be above 0 and at most 1" in ended.err

@@ -297,3 +297,8 @@ def test_other_chips_do_not_import_the_compiler() -> None:
     code = "import sys, hwsim; hwsim.simulate('alexnet', on='systolic'); print('numba' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True, timeout=60)
     assert ran.stdout == "False\n"
+
+
+def test_an_array_that_no_search_would_end_on_is_refused() -> None:
+    with pytest.raises(HwsimError, match="up to 1024 each"):
+        catalog.chip("eyeriss:rows=100000,cols=14")

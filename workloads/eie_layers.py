@@ -21,22 +21,24 @@ ALL = "all"
 
 
 def eie_layers(
-    layer: str = ALL, batch: int = 1, vgg6_percent: float = PRINTED_VGG6_PERCENT, weight_density: float = 0
+    layer: str = ALL,
+    batch: int = 1,
+    vgg6_percent: float = PRINTED_VGG6_PERCENT,
+    weight_density: float | None = None,
 ) -> Network:
     """Return EIE's layers, or the one named as in Table III, for `batch` vectors.
 
     `vgg6_percent` are the weights of VGG-6 that are not zero: Table III prints 4, its theoretical time in Table IV
-    implies 5. With `weight_density` all layers have that one. Raises `InputError` for densities outside (0, 1].
+    implies 5. With a `weight_density` all layers have that one. Raises `InputError` for densities outside (0, 1].
     """
     rows = {row["layer"]: row for row in table("eie_table3")}
     known = {name.lower(): name for name in rows}
     one_of("eie_layers", "layer", layer, (ALL, *rows) if layer.lower() not in known else (layer,))
     at_least("eie_layers", 1, batch=batch)
-    if not 0 < vgg6_percent <= 100 or not 0 <= weight_density <= 1:
-        raise InputError(
-            f"eie_layers: vgg6_percent={vgg6_percent:g} must be above 0 and at most 100, and "
-            f"weight_density={weight_density:g} from 0, for Table III's, to 1"
-        )
+    if not 0 < vgg6_percent <= 100:
+        raise InputError(f"eie_layers: vgg6_percent={vgg6_percent:g} must be above 0 and at most 100")
+    if weight_density is not None and not 0 < weight_density <= 1:
+        raise InputError(f"eie_layers: weight_density={weight_density:g} must be above 0 and at most 1")
     percent = {name: float(row["weight_density_percent"]) for name, row in rows.items()} | {VGG6: vgg6_percent}
     base = named("eie_layers", vgg6_percent=(f"{vgg6_percent:g}", f"{PRINTED_VGG6_PERCENT}"))
     net, chosen = NetworkBuilder(base), rows if layer == ALL else [known[layer.lower()]]

@@ -85,6 +85,10 @@ SOURCES = {
     "pointer memory": Source.assumed("not a limit: VGG-6's 25,089 pointers of 16 bits exceed the 32 KB of Sec. VI"),
     "pipeline": _paper("Sec. IV: matrix read, then decode and address, read and multiply, add, write; with bypass"),
     "convolutions": _paper("Sec. VII-C: 1x1, and 3x3 as 16 products per Winograd patch"),
+    "zeros under Winograd": Source.assumed(
+        "where only densities are known, a transformed weight or input is zero where all are that it is a sum of: 1, 3 "
+        "or 9 weights, 4 inputs, zeros being independent"
+    ),
     "energy": _paper("Table II"),
     "energy of other capacities": Source.assumed("a memory of another capacity is read at the energy of Table II's"),
 }

@@ -44,6 +44,9 @@ ISCA = (
 NODE_NM = 65
 OBJECTIVES = ("energy", "latency", "edp")
 TABLES = ("chip", "isca2016")
+LARGEST_SIDE = 1024
+"""Rows or columns of PEs, above which a search takes more than seconds per layer."""
+
 LARGEST_DENOMINATOR = 2**20
 """Of bits per cycle off-chip: cycles of a transfer stay within 64 bits."""
 
@@ -125,6 +128,10 @@ def eyeriss(
         "psum_network_bits": psum_network_bits,
     }
     check_positive("eyeriss", **sizes, **buffers, **clocks, **networks)
+    if max(rows, cols) > LARGEST_SIDE:
+        raise InputError(
+            f"chip 'eyeriss': rows={rows}, cols={cols}; mappings are searched for up to {LARGEST_SIDE} each"
+        )
     check_choice("eyeriss", "mapping", mapping, (SEARCH, *choices()))
     check_choice("eyeriss", "objective", objective, OBJECTIVES)
     check_choice("eyeriss", "energy", energy, TABLES)

@@ -17,6 +17,18 @@ INPUT = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]], fl
 OUTPUT = np.array([[1, 1, 1, 0], [0, 1, -1, -1]], float)
 
 
+FILTER_TERMS = tuple(int(rows * cols) for rows in (1, 3, 3, 1) for cols in (1, 3, 3, 1))
+"""Weights that each of the 16 transformed ones is a sum of: 1, 3 or 9."""
+
+INPUT_TERMS = 4
+"""Inputs that each of the 16 transformed ones is a sum of: two in either direction."""
+
+
+def density_of_sums(density: float, terms: int) -> float:
+    """Return the share of sums of `terms` values that are not zero, zeros among the values being independent."""
+    return density if terms == 1 else 1 - (1 - density) ** terms
+
+
 def transformed(weights: Array) -> Array:
     """Return the matrices (16 G, K, C) of filters (G, K, C, 3, 3): for each place of the 4x4 transform, one."""
     groups, rows, cols = weights.shape[:3]

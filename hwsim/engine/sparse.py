@@ -18,10 +18,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hwsim.arch.accelerator import Accelerator
-from hwsim.compress.columns import Array, decode, expected_entries
+from hwsim.compress.columns import Array, decode
 from hwsim.engine import sparse_kernels as kernels
 from hwsim.engine import sparse_stepped, vector
-from hwsim.engine.sparse_operands import LARGEST_FIXED, Matrix, entries_per_pe, matrices, positions, vectors_seed
+from hwsim.engine.sparse_operands import (
+    LARGEST_FIXED,
+    Matrix,
+    entries_expected,
+    entries_per_pe,
+    matrices,
+    positions,
+    vectors_seed,
+)
 from hwsim.formats import NumberFormat
 from hwsim.functional import lowering
 from hwsim.ir.network import Network
@@ -94,9 +102,7 @@ def _notes(placed: Sequence[Placed], chip: Accelerator) -> tuple[str, ...]:
     """Return what a reader must know: weights that do not fit together, random ones, and Winograd's transforms."""
     said, bits = [], chip.options["index_bits"]
     mapped = [one.mapping for one in placed if isinstance(one.mapping, CompressedMapping)]
-    held = sum(
-        one.matrices * expected_entries(one.rows, one.cols, one.layer.weight_density, one.pes, bits) for one in mapped
-    )
+    held = sum(entries_expected(one, bits) for one in mapped)
     if held > entries_per_pe(chip):
         said.append(
             f"the weights of all layers need {held / entries_per_pe(chip):.1f} times the sparse-matrix SRAM of chip "

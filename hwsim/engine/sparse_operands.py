@@ -13,11 +13,11 @@ import numpy as np
 from hwsim.arch.accelerator import Accelerator
 from hwsim.compress.columns import Array, Columns, encode, expected_entries
 from hwsim.compress.sharing import shared_values
-from hwsim.compress.winograd import transformed
+from hwsim.compress.winograd import FILTER_TERMS, INPUT_TERMS, density_of_sums, transformed
 from hwsim.engine import sparse_kernels as kernels
 from hwsim.errors import InputError
 from hwsim.ir.network import Network
-from hwsim.mapping.compressed import CompressedMapping
+from hwsim.mapping.compressed import WINOGRAD_PRODUCTS, CompressedMapping
 from hwsim.units import ceil_div
 
 LARGEST_FIXED = 2**15 - 1
@@ -59,7 +59,7 @@ def matrices(
             rows = min(mapping.pass_rows, mapping.rows - first)
             if given is None:
                 this = crc32(f"{mapping.layer.name} {number} {index}".encode()) ^ seed << 32
-                columns = _random(mapping, chip, rows, this, values)
+                columns = _random(mapping, chip, number, rows, this, values)
                 codebook = _random_codebook(chip, this) if values else np.zeros(0, np.int16)
                 found = Matrix(columns, codebook, number, first)
             else:
@@ -73,8 +73,25 @@ def matrices(
 
 
 def positions(mapping: CompressedMapping) -> int:
-    """Return how many activations of a random vector are not zero."""
-    return max(1, round(mapping.layer.input_density * mapping.cols))
+    """Return how many activations of a random vector are not zero, of transformed ones as many as sums of inputs."""
+    density = mapping.layer.input_density
+    if mapping.is_winograd:
+        density = density_of_sums(density, INPUT_TERMS)
+    return max(1, round(density * mapping.cols))
+
+
+def matrix_density(mapping: CompressedMapping, number: int) -> float:
+    """Return the share of random matrix `number` that is not zero, of a transformed one that of sums of weights."""
+    density = mapping.layer.weight_density
+    return density_of_sums(density, FILTER_TERMS[number % WINOGRAD_PRODUCTS]) if mapping.is_winograd else density
+
+
+def entries_expected(mapping: CompressedMapping, index_bits: int) -> float:
+    """Return the entries of the fullest PE that all random matrices of a layer are expected to need."""
+    rows, cols, pes = mapping.rows, mapping.cols, mapping.pes
+    alike = WINOGRAD_PRODUCTS if mapping.is_winograd else 1
+    of_each = (expected_entries(rows, cols, matrix_density(mapping, i), pes, index_bits) for i in range(alike))
+    return sum(of_each) * (mapping.matrices // alike)
 
 
 def vectors_seed(mapping: CompressedMapping, matrix: Matrix, seed: int) -> np.uint64:
@@ -99,13 +116,12 @@ def _require_fits(mapping: CompressedMapping, chip: Accelerator, entries: int) -
         )
 
 
-def _random(mapping: CompressedMapping, chip: Accelerator, rows: int, seed: int, values: bool) -> Columns:
-    """Return a random matrix of `rows`, each element non-zero with the layer's weight density."""
-    density, bits, codebook_bits = mapping.layer.weight_density, *_bits(chip)
+def _random(mapping: CompressedMapping, chip: Accelerator, number: int, rows: int, seed: int, values: bool) -> Columns:
+    """Return random matrix `number` with `rows`, each element non-zero with the density that it has."""
+    density, bits, codebook_bits = matrix_density(mapping, number), *_bits(chip)
     capacity = entries_per_pe(chip)
     if expected_entries(rows, mapping.cols, density, mapping.pes, bits) > min(ROOM * capacity, MOST_ENTRIES):
-        whole = expected_entries(mapping.rows, mapping.cols, density, mapping.pes, bits) * mapping.matrices
-        _require_fits(mapping, chip, max(capacity + 1, round(whole)))
+        _require_fits(mapping, chip, max(capacity + 1, round(entries_expected(mapping, bits))))
     arguments = (rows, mapping.cols, density, mapping.pes, bits, (1 << codebook_bits) - 1, seed % 2**64)
     return _drawn(*arguments, True) if values else _drawn_once(*arguments)
 
