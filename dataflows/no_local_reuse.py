@@ -3,7 +3,7 @@
 Convolutions are cut into rectangles of the image, one per node and one per tile; fully connected layers by outputs,
 each output's synapses staying in the eDRAM of its tile.
 
-Chen et al., DaDianNao: A Machine-Learning Supercomputer, MICRO 2014, Secs. V-B and V-E; the name is that of Chen, Emer
+Chen et al., DaDianNao: A Machine-Learning Supercomputer, MICRO 2014, Sec. V; the name is that of Chen, Emer
 and Sze, Eyeriss, ISCA 2016, whose example it is.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from statistics import geometric_mean
 
@@ -19,9 +20,10 @@ from hwsim.errors import InputError
 from hwsim.formats.fixed16 import fixed16
 from hwsim.formats.fixed32 import fixed32
 from hwsim.functional.lowering import input_matrix, product, random_operands, weight_matrix
-from hwsim.ir import Layer
-from hwsim.ir.training import training
+from hwsim.ir import Layer, NetworkBuilder
+from hwsim.ir.training import INPUT_GRADIENT, WEIGHT_GRADIENT, training
 from hwsim.mapping.nodes import NodesMapping, place_on_nodes
+from hwsim.mapping.nodes_capacity import neuron_bits
 from hwsim.published import table
 
 GROWN = ("CLASS1", "CLASS2", "CONV2", "POOL1", "POOL2", "LRN1", "LRN2")
@@ -103,7 +105,8 @@ def test_peak_rates_follow_from_adders_and_multipliers() -> None:
     assert peak_tops(fixed32) == pytest.approx(2.09, abs=0.005)
 
 
-def test_a_node_at_full_activity_has_the_power_and_shares_of_table_6() -> None:
+def test_a_node_at_full_activity_has_the_power_and_shares_that_its_energies_are_solved_from() -> None:
+    # Table VI; no prediction, but a check that the energies are used as they were solved
     chip, watts = dadiannao(), dict.fromkeys(["central", "tiles", "links", "wires"], 0.0)
     block = {"mac": "tiles", "tile_edram": "tiles", "neuron_buffers": "tiles", "link": "links", "fat_tree": "wires"}
     for (component, action, _), count in full_activity(fixed16).items():
@@ -130,6 +133,30 @@ def test_the_capacity_of_conv1_is_its_kernels_inputs_and_outputs() -> None:
     assert words * 2 / 2**20 == pytest.approx(99.01, abs=0.01)
 
 
+def test_neurons_take_room_until_the_last_layer_has_read_them() -> None:
+    net = NetworkBuilder("two")
+    a = net.linear("a", net.input("x", (1, 7)), 11)
+    b = net.flatten("b", net.activation("relu", a))
+    net.elementwise("sum", net.linear("c", b, 11), b)
+    # x and a; a alone, relu in its place and b a view of it; b and c; the sum in the place of one of them
+    assert neuron_bits(net.build(), fixed16) == [16 * n for n in (7 + 11, 11, 11, 11 + 11, 11 + 11)]
+
+
+def test_training_keeps_what_the_forward_pass_computes() -> None:
+    net = NetworkBuilder("two")
+    net.linear("b", net.linear("a", net.input("x", (1, 7)), 11), 13)
+    names = [layer.name for layer in training(net.build()).layers]
+    bits = dict(zip(names, neuron_bits(training(net.build()), fixed16), strict=True))
+    # x waits for the gradient by a's weights; d(b), 13, takes the place of b, and d(a) is all else once b has learned
+    assert bits["b"] == 16 * (7 + 11 + 13)
+    assert bits["b.loss_gradient"] == 16 * (7 + 11 + 13)
+    assert bits["b.input_gradient"] == 16 * (7 + 11 + 13 + 11)
+    assert bits["a.weight_gradient"] == 16 * (7 + 11)
+    # all outputs of VGG's convolutions are kept, four bytes each
+    kept = sum(layer.output_elements for layer in catalog.network("vgg").layers if layer.kind == "conv")
+    assert max(neuron_bits(catalog.network("vgg:training=true"), fixed32)) > kept * 32
+
+
 @pytest.mark.parametrize("name", catalog.names("network"))
 def test_64_nodes_run_every_network(name: str) -> None:
     result = hwsim.simulate(name, on="dadiannao:nodes=64")
@@ -144,8 +171,9 @@ def test_64_nodes_run_every_network(name: str) -> None:
 def test_energy_of_links_is_that_of_messages_alone() -> None:
     one, many = (hwsim.simulate("dadiannao_layers:layer=CLASS1", on=f"dadiannao:nodes={n}") for n in (1, 64))
     assert one.layers[0].energy_pj["link"] == 0
-    # each of 64 nodes gets 40 neurons of 63 others
-    assert many.layers[0].counts["link", "send", "input"] == 64 * 63 * 40
+    # each of 64 nodes gets 40 neurons of 63 others; those of a node are two packets, those of a row of eight ten
+    headers = 64 * (7 * 2 + 7 * 10) * 64
+    assert many.layers[0].counts["link", "send", "input"] == 64 * 63 * 40 + headers / 16
     assert one.layers[0].energy_pj["mac"] == many.layers[0].energy_pj["mac"]
 
 
@@ -156,8 +184,16 @@ def reference(layer: Layer, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 @settings(max_examples=60, deadline=None)
-@given(layers(), st.sampled_from([1, 2, 4, 6, 7, 16]), st.sampled_from(["mesh", "ring"]))
-def test_tiles_of_nodes_compute_in_fixed_point_what_the_operator_does(layer: Layer, nodes: int, topology: str) -> None:
+@given(
+    layers(),
+    st.sampled_from(["", INPUT_GRADIENT, WEIGHT_GRADIENT]),
+    st.sampled_from([1, 2, 4, 6, 7, 16]),
+    st.sampled_from(["mesh", "ring"]),
+)
+def test_tiles_of_nodes_compute_in_fixed_point_what_the_operator_does(
+    layer: Layer, function: str, nodes: int, topology: str
+) -> None:
+    layer = replace(layer, function=function)
     mapping, (x, weights) = place(layer, nodes, topology=topology), random_operands(layer, fixed16, seed=3)
     assert np.array_equal(computed(mapping, x, weights, fixed16), reference(layer, x, weights))
 

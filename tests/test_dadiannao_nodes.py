@@ -76,7 +76,29 @@ def test_slow_tiles_hide_the_messages_of_a_gather() -> None:
 
 def test_a_long_way_costs_its_latency_at_every_hop_and_its_length_once() -> None:
     assert nodes(4).message_cycles(64, hops=1) == 10 + 16
-    assert nodes(4).message_cycles(64, hops=3) == 30 + 16
+    slow = nodes(4, latency=Fraction(20))
+    assert slow.message_cycles(64, hops=3) == 3 * 20 + 16
+
+
+def test_links_on_a_long_way_carry_the_messages_of_all_that_send_as_far() -> None:
+    # 16 cycles of message over 3 hops of 1: three of them pass each link
+    assert nodes(4, latency=Fraction(1)).message_cycles(64, hops=3) == 3 * 16
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.builds(Image, SIZES, *[st.integers(1, 40)] * 2, st.just((1, 1)), st.tuples(st.integers(1, 19), st.just(3))),
+    COUNTS,
+    TOPOLOGIES,
+)
+def test_borders_take_no_less_than_links_need_for_their_bits(image: Image, count: int, topology: Topology) -> None:
+    system = nodes(count, topology)
+    for stage in borders(image, system, bits=16):
+        assert isinstance(stage, Border)
+        axis = system.axes[stage.axis]
+        links = count if axis.wraps else count - count // axis.size
+        assert stage.hops < axis.size
+        assert nodes_closed.stage_cycles(stage, system) >= link_bits(stage, system) / (links * system.bits_per_cycle)
 
 
 def test_each_64_bytes_have_a_header_of_8() -> None:
@@ -102,9 +124,10 @@ def test_a_border_wider_than_a_node_comes_over_several() -> None:
 
 
 def test_link_bits_count_every_link_that_a_block_passes() -> None:
-    assert link_bits(Gather(64, 1), nodes(9)) == 9 * 8 * 64
+    # with headers of 64 bits: blocks of 64 bits to 2 others of a row, three blocks at once to 2 others of a column
+    assert link_bits(Gather(64, 1), nodes(9)) == 9 * (2 * (64 + 64) + 2 * (3 * 64 + 64))
     # of two rows of two nodes, one of each row has a neighbour to the right
-    assert link_bits(Border(0, 4, 160, 1), nodes(4)) == 2 * 4 * 160
+    assert link_bits(Border(0, 4, 160, 1), nodes(4)) == 2 * 4 * (160 + 64)
     assert link_bits(Compute(5), nodes(4)) == 0
 
 

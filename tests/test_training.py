@@ -144,6 +144,13 @@ def test_what_has_no_known_gradient_is_refused_by_name() -> None:
         training(padded, of_inputs=True)
 
 
+@pytest.mark.parametrize(("fmt", "said"), [("fixed16", 1), ("fixed32", 0)])
+def test_training_in_16_bits_on_nodes_says_that_it_does_not_converge(fmt: str, said: int) -> None:
+    result = hwsim.simulate(training(chain()), on="dadiannao", format=fmt)
+    assert sum("does not converge" in note for note in result.notes) == said
+    assert not any("converge" in note for note in hwsim.simulate(chain(), on="dadiannao", format=fmt).notes)
+
+
 def test_updates_take_no_time_of_their_own_where_results_pass_the_lanes() -> None:
     result = hwsim.simulate(training(chain()), on="systolic")
     rows = {row["layer"]: row for row in result.rows}

@@ -54,8 +54,8 @@ def _paper(locator: str) -> Source:
 
 
 SOURCES = {
-    "nodes": _paper("Sec. VII: 1, 4, 16 and 64 nodes"),
-    "topology": _paper("Sec. V: 2D mesh; torus and ring are what it leaves to others"),
+    "nodes": _paper("Secs. III-VII: evaluated with 1, 4, 16 and 64 nodes"),
+    "topology": _paper("Sec. V: 2D mesh; torus and ring are options of this model"),
     "clock_mhz": _paper("Table III: 606 MHz, that of the eDRAM"),
     "tile_edram_mib": _paper("Table III: 4 banks of 1024 rows of 4096 bits per tile"),
     "central_edram_mib": _paper("Table III: 4 MB in two banks, for input and output neurons"),

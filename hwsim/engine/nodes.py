@@ -17,6 +17,8 @@ from hwsim.arch.accelerator import Accelerator
 from hwsim.engine import nodes_closed
 from hwsim.engine.vector import UNCOMPUTED_KINDS
 from hwsim.formats import NumberFormat
+from hwsim.formats.fixed16 import fixed16
+from hwsim.ir.training import UPDATE
 from hwsim.mapping.nodes import NodesMapping, has_image
 from hwsim.mapping.nodes_capacity import require_capacity
 from hwsim.mapping.nodes_lanes import lane_cycles, lane_stages
@@ -46,7 +48,7 @@ def execute(
     """Return every layer's outcome, one layer after the other. Raises `InputError` where nodes are too few."""
     require_capacity(network, chip, fmt)
     outcomes = [_outcome(one, chip, fmt, fidelity == "stepped") for one in placed]
-    return Execution(outcomes, _totals(network, outcomes, chip, fmt))
+    return Execution(outcomes, _totals(network, outcomes, chip, fmt), _notes(network, fmt))
 
 
 def spans(result: NetworkResult) -> Iterator[list[Span]]:
@@ -100,6 +102,13 @@ def _stage_cycles(stages: Sequence[Stage], chip: Accelerator, stepped: bool) -> 
 
     ends = nodes_events.run(stages, nodes).ends
     return ends[-1] if ends else 0
+
+
+def _notes(network: Network, fmt: NumberFormat) -> tuple[str, ...]:
+    """Return what is known of training in 16 bits: Chen et al., MICRO 2014, Table II."""
+    if fmt.bits > fixed16.bits or not any(layer.function == UPDATE for layer in network.layers):
+        return ()
+    return (f"training in {fixed16.bits}-bit fixed point does not converge in the paper's Table II; see fixed32",)
 
 
 def _columns(one: Placed, bits: int, waiting: int, total: int) -> Row:

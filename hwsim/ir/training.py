@@ -45,7 +45,7 @@ def training(network: Network, of_inputs: bool = False) -> Network:
     for layer in reversed(network.layers):
         backward.through(layer)
     layers = (*network.layers, *backward.layers)
-    return replace(network, name=f"{network.name}_training", layers=layers, spec="")
+    return replace(network, name=f"{network.name}_training", layers=layers, format="", spec="")
 
 
 class _Backward:

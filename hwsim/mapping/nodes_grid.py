@@ -55,10 +55,15 @@ class Nodes:
         """Return how long a message of `bits` holds its link: from the head's departure to the tail's arrival.
 
         Its packets each have a header. What passes nodes on its way (wormhole) pays the latency of every hop, and its
-        length once.
+        length once; but where all nodes send as far at once, each link carries `hops` messages in that time.
         """
-        wire = bits + ceil_div(bits, PACKET_BITS) * HEADER_BITS
-        return ceil(hops * self.latency_cycles + wire / self.bits_per_cycle)
+        wire = wire_bits(bits) / self.bits_per_cycle
+        return ceil(max(hops * self.latency_cycles + wire, hops * wire))
+
+
+def wire_bits(bits: int) -> int:
+    """Return the bits that a link carries for a message of `bits`: its packets, each with a header."""
+    return bits + ceil_div(bits, PACKET_BITS) * HEADER_BITS
 
 
 def most_square(count: int) -> tuple[int, int]:

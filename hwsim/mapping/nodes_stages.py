@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from hwsim.mapping.nodes_grid import Nodes
+from hwsim.mapping.nodes_grid import Nodes, wire_bits
 from hwsim.units import ceil_div
 
 
@@ -80,20 +80,23 @@ def borders(image: Image, nodes: Nodes, bits: int) -> list[Stage]:
         max(0, reach - stride) if parts > 1 else 0
         for reach, parts, stride in zip(image.reach, nodes.grid, image.stride, strict=True)
     ]
+    hops = [min(parts - 1, ceil_div(far, near)) for parts, far, near in zip(nodes.grid, beyond, own, strict=True)]
     stages: list[Stage] = []
     if beyond[1]:
-        stages.append(Border(0, own[0], beyond[1] * image.channels * bits, ceil_div(beyond[1], own[1])))
+        stages.append(Border(0, own[0], beyond[1] * image.channels * bits, hops[1]))
     if beyond[0]:
         row_bits = (own[1] + beyond[1]) * image.channels * bits
-        stages.append(Border(1, beyond[0], row_bits, ceil_div(beyond[0], own[0])))
+        stages.append(Border(1, beyond[0], row_bits, hops[0]))
     return stages
 
 
 def link_bits(stage: Stage, nodes: Nodes) -> int:
-    """Return the bits that pass links in a stage, each time that they pass one, without headers."""
+    """Return the bits that pass links in a stage, headers included, each time that they pass one."""
     if isinstance(stage, Compute | Feed) or nodes.count == 1:
         return 0
     if isinstance(stage, Border):
         receivers = nodes.count - (0 if nodes.axes[stage.axis].wraps else nodes.count // nodes.axes[stage.axis].size)
-        return receivers * stage.messages * stage.bits * stage.hops
-    return nodes.count * (nodes.count - 1) * stage.bits
+        return receivers * stage.messages * wire_bits(stage.bits) * stage.hops
+    along, across = nodes.axes
+    row = (along.size - 1) * wire_bits(stage.bits)
+    return nodes.count * (row + (across.size - 1) * wire_bits(along.size * stage.bits))
