@@ -21,6 +21,8 @@
 | `nodes_closed`  | how long their messages take, by one line of nodes                              |
 | `nodes_events`  | the same with all nodes as processes                                            |
 | `nodes_values`  | what their tiles compute, part by part                                          |
+| `clock`         | simulated time that counts its events                                           |
+| `in_turn`       | layers one after the other                                                      |
 | `trace`         | a timeline                                                                      |
 
 An engine is a module with the functions of `Engine`.

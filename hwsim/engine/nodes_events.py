@@ -6,16 +6,15 @@ message at a time.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import simpy
 
+from hwsim.engine.clock import Clock, Steps
 from hwsim.engine.nodes_closed import LEFT, RIGHT, hops, rounds
 from hwsim.mapping.nodes_grid import Nodes
 from hwsim.mapping.nodes_stages import Border, Compute, Feed, Gather, Stage
-
-Steps = Generator[simpy.Event, Any, None]
 
 
 class Log(NamedTuple):
@@ -39,21 +38,11 @@ def run(stages: Iterable[Stage], nodes: Nodes) -> Log:
     return Log(ends, messages, events)
 
 
-class _Clock(simpy.Environment):
-    """Simulated time that counts its events."""
-
-    events = 0
-
-    def step(self) -> None:
-        self.events += 1
-        super().step()
-
-
 class _Machine:
     """The nodes, number row * columns + column, with their functional units and links, for one stage."""
 
     def __init__(self, nodes: Nodes) -> None:
-        self.nodes, self.clock, self.messages = nodes, _Clock(), 0
+        self.nodes, self.clock, self.messages = nodes, Clock(), 0
         self.units = [simpy.Resource(self.clock) for _ in range(nodes.count)]
         self.links: dict[tuple[int, int, int], simpy.Resource] = {}
         self.missing = [0] * nodes.count

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Generator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import simpy
 
+from hwsim.engine.clock import Clock, Steps
 from hwsim.engine.ledger import Ledger
 from hwsim.engine.tiles_closed import Schedule, settle, waits_of_matrix_unit, weights_wait_for
 from hwsim.mapping.program import Program
-
-Steps = Generator[simpy.Event, Any, None]
 
 
 class Tile(NamedTuple):
@@ -58,21 +56,11 @@ def account(program: Program, log: Log, layers: int) -> Ledger:
     return ledger
 
 
-class _Clock(simpy.Environment):
-    """Simulated time that counts its events."""
-
-    events = 0
-
-    def step(self) -> None:
-        self.events += 1
-        super().step()
-
-
 class _Machine:
     """Units and what lies between them: queues of blocks, slots of the weight FIFO, the place behind the used tile."""
 
     def __init__(self, program: Program) -> None:
-        self.program, self.clock = program, _Clock()
+        self.program, self.clock = program, Clock()
         self.done = [self.clock.event() for _ in program.blocks]
         self.began, self.tiles = [0] * len(program.blocks), defaultdict[int, list[Tile]](list)
         self.queue = {
