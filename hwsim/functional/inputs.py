@@ -6,6 +6,7 @@ from dataclasses import replace
 from io import BytesIO
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -65,10 +66,11 @@ def read_array(path: Path, shape: Shape) -> Array:
     limit = HEADER_BYTES + LARGEST_ELEMENT_BYTES * prod(shape)
     data = read_bounded(path, "input", limit)
     try:
-        array = np.load(BytesIO(data), allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, MemoryError):
-        array = None
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iufb":
+        # not np.load, which would also take archives
+        array = np.lib.format.read_array(BytesIO(data), allow_pickle=False)
+    except (ValueError, OSError, EOFError, SyntaxError, MemoryError, TypeError, OverflowError, TokenError) as error:
+        raise InputError(f"input '{path}' is no .npy file of real numbers") from error
+    if array.dtype.kind not in "iufb":
         raise InputError(f"input '{path}' is no .npy file of real numbers")
     with np.errstate(over="ignore"):
         values = array.astype(np.float32)
