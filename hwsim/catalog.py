@@ -202,7 +202,7 @@ def _function(noun: str, name: str) -> Callable[..., Any]:
 
 def _spelled(name: str, parameters: Mapping[str, object]) -> str:
     """Return `NAME:key=value,...`."""
-    changed = ",".join(f"{key}={value}" for key, value in parameters.items())
+    changed = ",".join(f"{key}={value}" if key else f"{value}" for key, value in parameters.items())
     return f"{name}:{changed}" if changed else name
 
 

@@ -47,7 +47,8 @@ def simulate(
         chip.require_dataflow(flow)
     if fidelity not in FIDELITIES:
         raise UsageError(f"no fidelity named '{fidelity}'{near_match(fidelity, FIDELITIES)}")
-    fused, costs, components = vector.fused_producers(net), WordCosts(chip, fmt), chip.energy.components
+    fused = vector.fused_producers(net) if chip.fuses else {}
+    costs, components = WordCosts(chip, fmt), chip.energy.components
     placed = [
         Placed(layer, place(layer, chip, fmt) if layer.is_mac else None, fused.get(layer.name, ""))
         for layer in net.layers

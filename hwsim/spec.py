@@ -17,6 +17,10 @@ MAX_WHOLE = 2**63 - 1
 """Largest whole number of a parameter: cycles and counts are 64 bits wide."""
 
 
+FIRST = ""
+"""The key of a value that stands alone, behind the name: that of the first parameter, if it is a text."""
+
+
 class Spec(NamedTuple):
     """A name, or the path of a file, and the parameters to call it with."""
 
@@ -25,22 +29,30 @@ class Spec(NamedTuple):
 
 
 def parse(text: str) -> Spec:
-    """Take `NAME:key=value,...` apart; a path may contain colons of its own."""
-    match = re.fullmatch(r"(?P<name>.+?)(?::(?P<parameters>[^:/\\]*=.*|))?", text, re.DOTALL)
-    if match is None or not match["name"]:
+    """Take `NAME:key=value,...` apart; a path may contain colons of its own.
+
+    The first value may stand without its key, which is then "": `gpu:v100`.
+    """
+    match = re.fullmatch(r"(?P<name>.+?)(?::(?P<parameters>[^:/\\]*=.*|[^:/\\.]*))?", text, re.DOTALL)
+    if match is None or match["name"].startswith(":"):
         raise UsageError(f"'{text}' names nothing; write NAME or NAME:key=value,...")
-    if not match["parameters"] and ":" in match["name"] and not os.path.exists(match["name"]):
-        name, _, rest = match["name"].partition(":")
-        raise UsageError(f"parameter '{rest}' of '{name}' is not of the form key=value")
+    if ":" in text and os.path.exists(text):
+        return Spec(text, {})
     parameters: dict[str, str] = {}
-    for item in filter(None, (match["parameters"] or "").split(",")):
+    for index, item in enumerate(filter(None, (match["parameters"] or "").split(","))):
         key, equals, value = item.partition("=")
-        if not equals:
-            raise UsageError(f"parameter '{item}' of '{match['name']}' is not of the form key=value")
+        if not equals and not index:
+            key, value = FIRST, item
+        elif not equals:
+            raise _not_a_pair(item, match["name"])
         if key.strip() in parameters:
             raise UsageError(f"parameter '{key.strip()}' of '{match['name']}' is given twice")
         parameters[key.strip()] = value.strip()
     return Spec(match["name"], parameters)
+
+
+def _not_a_pair(item: str, name: str) -> UsageError:
+    return UsageError(f"parameter '{item}' of '{name}' is not of the form key=value")
 
 
 def split(text: str) -> list[str]:
@@ -82,7 +94,7 @@ def values_of(
         if key not in allowed:
             raise UsageError(f"{what} takes no --{key}")
     values = dict(extra)
-    for key, value in given.items():
+    for key, value in _keyed(what, given, allowed).items():
         if key not in allowed:
             raise UsageError(f"{what} has no parameter '{key}'{near_match(key, allowed)}")
         values[key] = convert(f"{what}: {key}", value, allowed[key].annotation)
@@ -90,6 +102,18 @@ def values_of(
         if key not in values and one.default is one.empty:
             raise UsageError(f"{what} needs its parameter '{key}'")
     return values
+
+
+def _keyed(what: str, given: Mapping[str, str], allowed: Mapping[str, Parameter]) -> dict[str, str]:
+    """Return `given` with the key of a value that stands alone."""
+    if FIRST not in given:
+        return dict(given)
+    first = next(iter(allowed), FIRST)
+    if first == FIRST or allowed[first].annotation is not str:
+        raise UsageError(f"parameter '{given[FIRST]}' of {what} is not of the form key=value")
+    if first in given:
+        raise UsageError(f"parameter '{first}' of {what} is given twice")
+    return {first if key == FIRST else key: value for key, value in given.items()}
 
 
 def convert(what: str, value: str, kind: object) -> object:

@@ -62,7 +62,7 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
         ("run mlp --on systolic:ifmap_kib=much", "chip 'systolic': ifmap_kib=much is not a number"),
         ("run mlp --on systolic:ifmap_kib=nan", "chip 'systolic': ifmap_kib=nan is not a number"),
         ("run alexnet:batch=1,batch=2", "parameter 'batch' of 'alexnet' is given twice"),
-        ("run alexnet:batch", "parameter 'batch' of 'alexnet' is not of the form key=value"),
+        ("run alexnet:batch", "parameter 'batch' of network 'alexnet' is not of the form key=value"),
         ("run alexnet:batch=1,image", "parameter 'image' of 'alexnet' is not of the form key=value"),
         ("run mlp --format int8:bits=3", "format 'int8' takes no parameters"),
         ("run mlp --pad", "network 'mlp' takes no --pad"),

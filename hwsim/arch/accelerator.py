@@ -61,10 +61,11 @@ class Accelerator:
 
     `dataflow` is the default of `dataflows`; `engine` names the module of `hwsim.engine` that times it. `label` is
     the name with what the user changed, `parameters` are all that the chip's function takes, `sources` says where each
-    number comes from. `skips_zeros` says whether densities below 1 make a run shorter. A chip with a `host` gets the
-    network's inputs from it, gives it the results and keeps all activations between, so that only weights come from
-    off-chip memory. Without `vector_lanes` all but products is left to the host. `options` are what the chip's own
-    dataflow and engine read besides, by name; they say which.
+    number comes from. `skips_zeros` says whether densities below 1 make a run shorter, `fuses` whether operators on
+    single elements run on results before they leave the chip. A chip with a `host` gets the network's inputs from it,
+    gives it the results and keeps all activations between, so that only weights come from off-chip memory. Without
+    `vector_lanes` all but products is left to the host. `options` are what the chip's own dataflow and engine read
+    besides, by name; they say which.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Accelerator:
     description: str = ""
     label: str = ""
     skips_zeros: bool = False
+    fuses: bool = True
     host: MemoryLevel | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, object] = field(default_factory=dict)

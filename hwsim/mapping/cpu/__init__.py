@@ -1,0 +1,1 @@
+"""HOW a CPU's libraries place operators: vector or matrix tiles, cache blocks, threads."""
