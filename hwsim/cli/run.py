@@ -1,0 +1,143 @@
+"""`hwsim run`: networks on simulated chips."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hwsim import catalog
+from hwsim.cli.options import BOTH
+from hwsim.cli.progress import progress
+from hwsim.errors import InputError, UsageError, near_match, printable
+
+if TYPE_CHECKING:
+    from hwsim.arch.accelerator import Accelerator
+    from hwsim.ir.network import Network
+    from hwsim.results.record import NetworkResult
+
+LIKE = ("scale-sim",)
+
+
+@click.command()
+@click.argument("network")
+@click.option(
+    "--on",
+    "chips",
+    default="systolic",
+    show_default=True,
+    help="Chip or chips: NAME:key=value,... or a .py file; 'all' that can run it.",
+)
+@click.option("--dataflow", help="What stays in the PEs; the chip's own by default.")
+@click.option("--format", "fmt", help="Number format; the chip's first by default.")
+@click.option(
+    "--fidelity",
+    default="closed",
+    show_default=True,
+    help="closed (formulas) or stepped (real values, cycle by cycle).",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the values that are drawn at random."
+)
+@click.option("--input", "inputs", metavar="FILE", help="Measure densities on an .npy file first, or on 'random'.")
+@click.option(
+    "--pad", is_flag=True, help="Pad the convolutions of a SCALE-Sim topology so that outputs keep their size."
+)
+@click.option("--like", metavar="TOOL", help="Also print what another tool gives, and why it differs: scale-sim.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the layers as CSV.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write tables, timeline and pictures to.")
+@click.option("--sources", is_flag=True, help="Also print where every number comes from.")
+@click.option("--trace", type=click.Path(path_type=Path), help="File to write the timeline to; Perfetto opens it.")
+def run(
+    network: str,
+    chips: str,
+    dataflow: str | None,
+    fmt: str | None,
+    fidelity: str,
+    seed: int,
+    inputs: str | None,
+    pad: bool,
+    like: str | None,
+    as_json: bool,
+    as_csv: bool,
+    out: Path | None,
+    sources: bool,
+    trace: Path | None,
+) -> None:
+    """Run NETWORK (a name, or an .onnx, .net, .npz, SCALE-Sim .csv or .py file) on a chip, layer by layer."""
+    if as_json and as_csv:
+        raise UsageError(BOTH)
+    if as_csv and sources:
+        raise UsageError("--csv has no place for sources; --json and the table do")
+    if like is not None and like not in LIKE:
+        raise UsageError(f"no tool named '{like}' to compare with{near_match(like, LIKE)}")
+    from hwsim.results.like import with_scale_sim
+    from hwsim.simulate import with_densities
+
+    started = time.perf_counter()
+    net = with_densities(catalog.network(network, **({"pad": True} if pad else {})), inputs, seed)
+    machines = [catalog.chip(spec) for spec in catalog.split(chips, "chip")]
+    results: list[NetworkResult] = []
+    refused: list[InputError] = []
+    try:
+        for machine in machines:
+            try:
+                result = _simulate(net, machine, dataflow, fmt, fidelity, seed)
+            except InputError as error:
+                refused.append(error)
+                continue
+            results.append(result if like is None else with_scale_sim(result))
+        if results:
+            _print(results, as_json, as_csv, sources)
+    finally:
+        if results:
+            _save(results, out, trace, started)
+    _tell(refused, may_refuse=chips == "all" and bool(results))
+
+
+def _simulate(
+    network: Network, chip: Accelerator, dataflow: str | None, fmt: str | None, fidelity: str, seed: int
+) -> NetworkResult:
+    from hwsim.simulate import simulate
+
+    with progress(network) as done:
+        return simulate(network, on=chip, dataflow=dataflow, format=fmt, fidelity=fidelity, seed=seed, on_layer=done)
+
+
+def _tell(refused: list[InputError], may_refuse: bool) -> None:
+    """Say why chips refused a network; raise the last reason unless each `may_refuse`."""
+    for error in refused if may_refuse else refused[:-1]:
+        click.echo(f"hwsim: left out: {printable(str(error))}", err=True)
+    if refused and not may_refuse:
+        raise refused[-1]
+
+
+def _print(results: list[NetworkResult], as_json: bool, as_csv: bool, sources: bool) -> None:
+    """Print the answer to standard output."""
+    from hwsim.results import store
+
+    if as_json or as_csv:
+        click.echo(store.json_text(results) if as_json else store.csv_text(results), nl=False)
+        return
+    from hwsim.results import terminal
+
+    for result in results:
+        terminal.print_result(result)
+    if sources:
+        terminal.console().print(terminal.source_table(results))
+
+
+def _save(results: list[NetworkResult], out: Path | None, trace: Path | None, started: float) -> None:
+    """Write the folder and the timeline that were asked for, and say so."""
+    if out is None and trace is None:
+        return
+    from hwsim.results import store
+
+    written = store.write(results, out, catalog.names("report"), time.perf_counter() - started) if out else []
+    if trace is not None:
+        store.write_text(trace, store.trace_text(results))
+    for path in (*([out] if out else []), *written, *([trace] if trace else [])):
+        click.echo(f"wrote {path}", err=True)
