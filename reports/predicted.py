@@ -1,0 +1,87 @@
+"""Predicted beside measured seconds of every layer, on equal logarithmic axes: how far a model is from a machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+from matplotlib.ticker import EngFormatter
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MEASURED = "measured_seconds"
+PANELS = {
+    "datasheet_seconds": "datasheet only",
+    "calibrated_seconds": "calibrated on other shapes",
+    "repeated_seconds": "measured again",
+}
+"""Columns drawn over what was measured, and what they are; one that is not there is left out."""
+
+NEEDS = (MEASURED, "calibrated_seconds", "operator")
+
+STYLES = (
+    ("o", "#08306b"),
+    ("s", "#f4a259"),
+    ("^", "#5b8e7d"),
+    ("D", "#a63d40"),
+    ("v", "#8cb1d9"),
+    ("P", "#6b6b6b"),
+    ("X", "#d4b106"),
+    ("<", "#3c6e71"),
+    (">", "#b56576"),
+)
+"""Markers of operators: their shapes tell them apart in greyscale."""
+
+MARGIN = 1.6
+
+
+def predicted(frame: pd.DataFrame) -> Figure:
+    """Return a figure of the rows whose layers were measured: a panel per prediction, the 1:1 line, factors of 2 dotted.
+
+    A panel's title gives the mean and median absolute error over the rows that were not calibrated on.
+    """
+    rows = frame[frame[MEASURED] > 0]
+    panels = [column for column in PANELS if column in rows and rows[column].gt(0).any()]
+    drawn = rows[[MEASURED, *panels]].stack()
+    limits = (float(drawn[drawn > 0].min()) / MARGIN, float(drawn.max()) * MARGIN)
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(4.6 * len(panels), 5.6), squeeze=False, layout="constrained", sharex=True, sharey=True
+    )
+    for panel, column in zip(axes[0], panels, strict=True):
+        _scatter(panel, rows[rows[column] > 0], column, limits)
+    axes[0][0].set_ylabel("predicted")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=9, handletextpad=0.2)
+    machine, network = (", ".join(rows[name].astype(str).unique()[:4]) for name in ("chip", "network"))
+    figure.suptitle(f"{network} on {machine}\n", x=0.01, ha="left", fontsize=11, parse_math=False)
+    return figure
+
+
+def _scatter(axes: Axes, rows: pd.DataFrame, column: str, limits: tuple[float, float]) -> None:
+    """Draw one prediction over the measured seconds."""
+    for index, (operator, group) in enumerate(rows.groupby("operator", sort=True)):
+        marker, color = STYLES[index % len(STYLES)]
+        axes.scatter(
+            group[MEASURED], group[column], 34, color, marker, label=str(operator), edgecolors="white", linewidths=0.5
+        )
+    axes.plot(limits, limits, color="black", linewidth=1, zorder=0)
+    for factor in (0.5, 2):
+        axes.plot(limits, [factor * end for end in limits], color="#888888", linewidth=0.8, linestyle=":", zorder=0)
+    axes.set(xscale="log", yscale="log", xlim=limits, ylim=limits, aspect="equal", xlabel="measured")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(EngFormatter("s", sep=" "))
+    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_title(f"{PANELS[column]}\n{_errors(rows, column)}", fontsize=10, loc="left")
+
+
+def _errors(rows: pd.DataFrame, column: str) -> str:
+    """Return the mean and the median absolute error over the rows that nothing was fitted on."""
+    scored = rows[~rows["fitted_on"].astype(bool)] if "fitted_on" in rows else rows
+    if scored.empty:
+        return "all rows were calibrated on"
+    errors = 100 * (scored[column] / scored[MEASURED] - 1).abs()
+    return f"mean error {errors.mean():.1f} %, median {errors.median():.1f} %, {len(scored)} layers"
