@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.ticker import EngFormatter
 
 if TYPE_CHECKING:
@@ -39,14 +40,14 @@ MARGIN = 1.6
 
 
 def predicted(frame: pd.DataFrame) -> Figure:
-    """Return a figure of the rows whose layers were measured: a panel per prediction, the 1:1 line, factors of 2 dotted.
+    """Return a figure of the rows whose layers were measured: a panel per prediction, the 1:1 line.
 
-    A panel's title gives the mean and median absolute error over the rows that were not calibrated on.
+    Factors of two are dotted. A panel's title gives the mean and median absolute error over the rows that were not calibrated on.
     """
     rows = frame[frame[MEASURED] > 0]
     panels = [column for column in PANELS if column in rows and rows[column].gt(0).any()]
-    drawn = rows[[MEASURED, *panels]].stack()
-    limits = (float(drawn[drawn > 0].min()) / MARGIN, float(drawn.max()) * MARGIN)
+    drawn = rows[[MEASURED, *panels]].to_numpy(float)
+    limits = (float(drawn[drawn > 0].min()) / MARGIN, float(np.nanmax(drawn)) * MARGIN)
     figure, axes = plt.subplots(
         1, len(panels), figsize=(4.6 * len(panels), 5.6), squeeze=False, layout="constrained", sharex=True, sharey=True
     )
@@ -65,7 +66,14 @@ def _scatter(axes: Axes, rows: pd.DataFrame, column: str, limits: tuple[float, f
     for index, (operator, group) in enumerate(rows.groupby("operator", sort=True)):
         marker, color = STYLES[index % len(STYLES)]
         axes.scatter(
-            group[MEASURED], group[column], 34, color, marker, label=str(operator), edgecolors="white", linewidths=0.5
+            group[MEASURED],
+            group[column],
+            s=34,
+            c=color,
+            marker=marker,
+            label=str(operator),
+            edgecolors="white",
+            linewidths=0.5,
         )
     axes.plot(limits, limits, color="black", linewidth=1, zorder=0)
     for factor in (0.5, 2):

@@ -10,7 +10,6 @@ from math import prod
 from hwsim.arch.accelerator import Accelerator
 from hwsim.formats import NumberFormat
 from hwsim.ir.layer import LAYOUT_KINDS, Kind, Layer
-from hwsim.units import cycles_to_s
 
 
 def roofline_seconds(layer: Layer, chip: Accelerator, fmt: NumberFormat) -> float:
@@ -19,7 +18,7 @@ def roofline_seconds(layer: Layer, chip: Accelerator, fmt: NumberFormat) -> floa
         return 0.0
     rate = chip.off_chip_rate
     transfer = compulsory_bits(layer, fmt) * rate[1] / rate[0] if rate else 0.0
-    return cycles_to_s(max(layer.macs / chip.peak_macs_per_cycle(fmt), transfer), chip.clock_hz)
+    return max(layer.macs / chip.peak_macs_per_cycle(fmt), transfer) / chip.clock_hz
 
 
 def compulsory_bits(layer: Layer, fmt: NumberFormat) -> int:
