@@ -40,16 +40,16 @@ MARGIN = 1.6
 
 
 def predicted(frame: pd.DataFrame) -> Figure:
-    """Return a figure of the rows whose layers were measured: a panel per prediction, the 1:1 line.
+    """Return a figure of the rows whose layers were measured: a panel per prediction, the 1:1 line, factors of two.
 
-    Factors of two are dotted. A panel's title gives the mean and median absolute error over the rows that were not calibrated on.
+    A panel's title gives the mean and median absolute error over the rows that were not calibrated on.
     """
     rows = frame[frame[MEASURED] > 0]
     panels = [column for column in PANELS if column in rows and rows[column].gt(0).any()]
     drawn = rows[[MEASURED, *panels]].to_numpy(float)
     limits = (float(drawn[drawn > 0].min()) / MARGIN, float(np.nanmax(drawn)) * MARGIN)
     figure, axes = plt.subplots(
-        1, len(panels), figsize=(4.6 * len(panels), 5.6), squeeze=False, layout="constrained", sharex=True, sharey=True
+        1, len(panels), figsize=(4.6 * len(panels), 5.9), squeeze=False, layout="constrained", sharex=True, sharey=True
     )
     for panel, column in zip(axes[0], panels, strict=True):
         _scatter(panel, rows[rows[column] > 0], column, limits)
@@ -78,7 +78,7 @@ def _scatter(axes: Axes, rows: pd.DataFrame, column: str, limits: tuple[float, f
     axes.plot(limits, limits, color="black", linewidth=1, zorder=0)
     for factor in (0.5, 2):
         axes.plot(limits, [factor * end for end in limits], color="#888888", linewidth=0.8, linestyle=":", zorder=0)
-    axes.set(xscale="log", yscale="log", xlim=limits, ylim=limits, aspect="equal", xlabel="measured")
+    axes.set(xscale="log", yscale="log", xlim=limits, ylim=limits, box_aspect=1, xlabel="measured")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(EngFormatter("s", sep=" "))
     axes.grid(color="#dddddd", linewidth=0.6)

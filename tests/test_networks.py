@@ -279,6 +279,16 @@ def test_mobilenet_v2_channels_round_to_eights_at_most_a_tenth_lower(channels: f
     assert importlib.import_module(f"{PACKAGE}.mobilenet").divisible(channels) == rounded
 
 
+def test_attention_is_two_products_of_every_head_around_a_softmax() -> None:
+    net = family("attention")(batch=2, length=7, heads=3, head_size=5)
+    assert [layer.name for layer in net.layers] == ["scores", "softmax", "attended"]
+    # (2 x 3) heads of 7 x 5 by 5 x 7 and of 7 x 7 by 7 x 5
+    assert net.macs == 2 * 3 * (7 * 5 * 7 + 7 * 7 * 5)
+    assert net.parameters == 0
+    assert net.layers[-1].output_shape == (2, 3, 7, 5)
+    assert net.name == "attention_length7_heads3_head_size5"
+
+
 def test_mlp_is_one_matrix_product_per_pair_of_neighbouring_sizes() -> None:
     net = family("mlp")("7-11", inputs=5, classes=3, batch=2)
     assert [layer.macs for layer in weighted(net)] == [2 * 5 * 7, 2 * 7 * 11, 2 * 11 * 3]
@@ -319,6 +329,7 @@ def test_the_largest_network_has_a_few_hundred_layers() -> None:
         ("mobilenet:version=3", "mobilenet: version=3 must be one of 1, 2"),
         ("mobilenet:width=0", "mobilenet: width=0.0 must be a finite number above 0"),
         ("mobilenet:width=nan", "mobilenet: width=nan must be a finite number above 0"),
+        ("attention:heads=0", "attention: heads=0 must be at least 1"),
         ("mlp:hidden=300-0", "mlp: hidden='300-0' must be sizes of at least 1 joined by '-', as in '300-100'"),
         ("mlp:hidden=300-x", "mlp: hidden='300-x' must be sizes of at least 1 joined by '-', as in '300-100'"),
         ("lstm:steps=0", "lstm: steps=0 must be at least 1"),
