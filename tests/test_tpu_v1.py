@@ -268,8 +268,8 @@ def test_another_reading_of_the_same_machine_keeps_its_measured_power() -> None:
         (
             ("vgg:batch=64", "--on", "tpu_v1"),
             3,
-            "network 'vgg16' needs 392.0 MiB for activations at batch 64, but the unified buffer holds 24.0 MiB; "
-            "a smaller batch needs less",
+            "network 'vgg16' needs 392.0 MiB for activations at batch 64, most of all for layer 'conv1_1', "
+            "but the unified buffer holds 24.0 MiB; a smaller batch needs less",
         ),
     ],
 )

@@ -265,9 +265,13 @@ def _require_fit(network: Network, placements: Sequence[Placement], buffer: Memo
     peak, capacity = peak_bits(placements), buffer.capacity_bits
     if capacity is not None and peak > capacity:
         needed, held = _told_apart(*(bits / BITS_PER_BYTE / 2**20 for bits in (peak, capacity)))
+        layers = {layer.name for layer in network.layers}
+        of_layers = [place.lifetime for place in placements if place.lifetime.tensor in layers]
+        largest = max(of_layers, key=lambda life: life.size_bits).tensor
         raise InputError(
-            f"network '{network.name}' needs {needed} MiB for activations at batch {network.batch}, "
-            f"but the unified buffer holds {held} MiB" + ("; a smaller batch needs less" if network.batch > 1 else "")
+            f"network '{network.name}' needs {needed} MiB for activations at batch {network.batch}, most of all for "
+            f"layer '{largest}', but the unified buffer holds {held} MiB"
+            + ("; a smaller batch needs less" if network.batch > 1 else "")
         )
 
 
