@@ -1,0 +1,131 @@
+"""Fits the constants of the gpu chip to a few measured kernels and reports its errors on all others.
+
+Run as `python benchmarks/gpu.py --measured DIR [--seeds 10] [--write] [--only TEXT]`. At most 40 shapes of a table
+calibrate; which ones is told by a hash of seed and shape, and seed 0 was fixed before any figure was read. Every time
+is predicted by the functions that the chip itself uses. `--write` writes the constants of seed 0 that ship with it.
+
+`gpu_gemm_fp32.csv` has its columns N and K swapped, as its grids show; they are read the other way round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from gpu_fit import fit, predictions, split
+from gpu_layers import conv_tables, deepbench_conv_tables, deepbench_recurrent_tables
+from gpu_products import deepbench_tables, fp32_tables, gemm_tables
+from gpu_streams import attention_tables, stream_tables
+from gpu_tables import Part, Table, Timed
+
+from hwsim.measured import CALIBRATIONS, read_calibrations
+
+HEADER = ("set", "n calibrated", "n tested", "roofline", "datasheet only", "calibrated", "median", "target")
+FIELDS = ("library", "op_class", "format", "constant", "value", "shapes", "work", "year", "locator")
+
+
+class Errors(NamedTuple):
+    """Relative errors on the rows tested, of all parts of a table."""
+
+    calibrated: Any
+    roofline: Any
+    datasheet: Any
+    shapes: int
+
+
+def all_tables(folder: Path) -> list[Table]:
+    """Return every table, those with a target first."""
+    readers = (
+        gemm_tables, fp32_tables, stream_tables, attention_tables, conv_tables, deepbench_tables, deepbench_conv_tables,
+        deepbench_recurrent_tables,
+    )  # fmt: skip
+    return sorted((table for reader in readers for table in reader(folder)), key=lambda table: table.target is None)
+
+
+def errors(table: Table, seed: int) -> tuple[Errors, list[tuple[Part, dict[str, float]]]]:
+    """Return the errors of a table for the split of `seed`, and the constants of each part."""
+    found: list[tuple[Any, Any, Any]] = []
+    constants = []
+    for part in table.parts:
+        chosen, tested = split(table, part, seed)
+        fitted = fit(table, part, chosen)
+        constants.append((part, fitted))
+        ideal = {name: value for name, value in fitted.items() if name.startswith("tile_") or name in part.fixed}
+        found.append(
+            (
+                error_of(predictions(table, part, fitted, tested), tested),
+                error_of(np.array([row.roofline_us for row in tested]), tested),
+                error_of(predictions(table, part, {} if part.op_class != "attention" else ideal, tested), tested),
+            )
+        )
+    fitted_error, roofline, datasheet = (np.concatenate(column) for column in zip(*found, strict=True))
+    return Errors(fitted_error, roofline, datasheet, sum(part.shapes for part in table.parts)), constants
+
+
+def error_of(times: Any, rows: list[Timed]) -> Any:
+    """Return relative errors."""
+    return np.abs(times / np.array([row.us for row in rows]) - 1)
+
+
+def percent(values: Any) -> str:
+    """Return the mean in per cent."""
+    return f"{100 * float(np.mean(values)):.1f}"
+
+
+def report(table: Table, seeds: int) -> list[tuple[Part, dict[str, float]]]:
+    """Print the line of a table; return the constants of seed 0."""
+    first, constants = errors(table, 0)
+    target = "" if table.target is None else f"{table.target:g}"
+    cells = [table.name, str(first.shapes), str(len(first.calibrated))]
+    cells += [percent(first.roofline), percent(first.datasheet), percent(first.calibrated)]
+    cells += [f"{100 * float(np.median(first.calibrated)):.1f}", target]
+    line = " | ".join(cells)
+    if seeds > 1:
+        means = [100 * float(np.mean(errors(table, seed)[0].calibrated)) for seed in range(1, seeds)]
+        means.append(100 * float(np.mean(first.calibrated)))
+        line += f" | {seeds} seeds: {np.mean(means):.1f} ({min(means):.1f} ... {max(means):.1f})"
+    print(line, flush=True)
+    return constants
+
+
+def write(found: list[tuple[Table, list[tuple[Part, dict[str, float]]]]]) -> None:
+    """Write the calibration of every machine; parts of one case add up."""
+    machines: dict[str, dict[tuple[str, str, str], tuple[dict[str, float], int, tuple[str, int, str]]]] = {}
+    for table, parts in found:
+        for part, constants in parts:
+            case = (part.library or table.library, part.op_class, table.fmt)
+            before, shapes, _ = machines.setdefault(table.machine, {}).get(case, ({}, 0, table.source))
+            merged = {**before, **constants}, max(shapes, part.shapes), table.source
+            machines[table.machine][case] = merged
+    for machine, cases in machines.items():
+        rows = [
+            (*case, name, f"{value:.6g}", shapes, *source)
+            for case, (constants, shapes, source) in sorted(cases.items())
+            for name, value in constants.items()
+        ]
+        with (CALIBRATIONS / f"{machine}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(FIELDS)
+            writer.writerows(rows)
+        read_calibrations(machine, [dict(zip(FIELDS, map(str, row), strict=True)) for row in rows])
+
+
+def main() -> None:
+    """Fit, report, and write what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--measured", type=Path, required=True, help="folder of measured tables")
+    parser.add_argument("--seeds", type=int, default=1, help="splits to report the mean and range of")
+    parser.add_argument("--write", action="store_true", help="write the constants of seed 0 into the package")
+    parser.add_argument("--only", default="", help="only tables whose name contains this")
+    given = parser.parse_args()
+    print(" | ".join(HEADER))
+    found = [(table, report(table, given.seeds)) for table in all_tables(given.measured) if given.only in table.name]
+    if given.write:
+        write(found)
+
+
+if __name__ == "__main__":
+    main()

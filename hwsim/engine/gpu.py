@@ -1,0 +1,265 @@
+"""A GPU: kernels one after the other, each in blocks on its SMs; closed form."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hwsim.arch.accelerator import Accelerator
+from hwsim.engine.vector import UNCOMPUTED_KINDS
+from hwsim.formats import NumberFormat
+from hwsim.ir.layer import Layer
+from hwsim.mapping.gpu import attention, stream
+from hwsim.mapping.gpu.kernel import BlockMapping, Kernel, machine_of, rounded
+from hwsim.results.record import Action, Execution, Outcome, Timing, WordCosts
+from hwsim.units import ceil_div
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from hwsim.engine.trace import Span
+    from hwsim.ir.network import Network
+    from hwsim.mapping.placed import Placed
+    from hwsim.results.record import NetworkResult
+
+PJ_PER_W_AND_S = 1e12
+
+
+class Limits(NamedTuple):
+    """What bounds every kernel: peak rate, the chip's edge, and the power left for what kernels do."""
+
+    macs_per_cycle: float
+    bits: int
+    in_cycles: int
+    pj_per_cycle: float
+
+
+MIXES_FORMATS = True
+
+TRANSFORMED = ("winograd", "winograd_fused", "fft")
+"""Algorithms that multiply less often than the layer's loop nest."""
+
+
+def execute(
+    network: Network, placed: Sequence[Placed], chip: Accelerator, fmt: NumberFormat, fidelity: str, seed: int
+) -> Execution:
+    """Return every layer's outcome; with attention fused, both of its products hold half of their kernel."""
+    # records of a format are few and slow to hash
+    formats = {id(one.fmt): one.fmt for one in placed}
+    bounds = {key: (limits_of(chip, one), WordCosts(chip, one)) for key, one in formats.items()}
+    together = _attentions(network, placed, chip)
+    outcomes = []
+    for one in placed:
+        limits, costs = bounds[id(one.fmt)]
+        if one.layer.name in together:
+            outcome = _part(one, together[one.layer.name], chip, limits, costs)
+        elif one.mapping is None:
+            outcome = streamed(one, chip, limits, costs)
+        else:
+            outcome = _product(one, chip, fidelity, seed, limits, costs)
+        outcomes.append(outcome)
+    return Execution(outcomes, notes=_notes(outcomes))
+
+
+def limits_of(chip: Accelerator, fmt: NumberFormat) -> Limits:
+    """Return the bounds of a chip in `fmt`."""
+    bits, cycles = chip.off_chip_rate or (1, 0)
+    budget_w = chip.options["tdp_w"] - chip.options["idle_w"]
+    return Limits(chip.peak_macs_per_cycle(fmt), bits, cycles, max(budget_w, 1e-3) * PJ_PER_W_AND_S / chip.clock_hz)
+
+
+def _product(one: Placed, chip: Accelerator, fidelity: str, seed: int, limits: Limits, costs: WordCosts) -> Outcome:
+    mapping: Any = one.mapping
+    if fidelity == "stepped":
+        from hwsim.engine import gpu_stepped
+
+        kernel, words = gpu_stepped.run(mapping, one.fmt, seed)
+    else:
+        kernel, words = mapping.kernel, (mapping.kernel.input_words, mapping.kernel.weight_words)
+    return closed(mapping, kernel, words, one.fmt, limits, costs)
+
+
+def closed(
+    mapping: BlockMapping, kernel: Kernel, l2_words: tuple[int, int], fmt: NumberFormat,
+    limits: Limits, costs: WordCosts,
+) -> Outcome:  # fmt: skip
+    """Return cycles and action counts of a product whose blocks read `l2_words` of both operands from L2."""
+    layer, steps = mapping.layer, mapping.layer.steps
+    counts = product_counts(mapping, l2_words, fmt)
+    stall = kernel.body_cycles - kernel.sm_cycles + kernel.power_cycles
+    timing = Timing(
+        steps * kernel.launch_cycles, steps * kernel.sm_cycles, steps * stall, steps * kernel.reduction_cycles
+    )
+    return bounded(
+        layer, timing, counts, limits, costs, fmt, steps * kernel.power_cycles,
+        algorithm=kernel.algorithm, tile=f"{kernel.tile_rows}x{kernel.tile_cols}", splits=kernel.splits,
+        blocks=steps * kernel.blocks,
+    )  # fmt: skip
+
+
+def product_counts(mapping: BlockMapping, l2_words: tuple[int, int], fmt: NumberFormat) -> dict[Action, int]:
+    """Return the words that a product moves: each once over the chip's edge, once per block from L2."""
+    layer, kernel, steps = mapping.layer, mapping.kernel, mapping.layer.steps
+    inputs, weights, outputs = mapping.dram_words
+    read, held = steps * l2_words[0], steps * l2_words[1]
+    counts: dict[Action, int] = {
+        ("mac", fmt.name, "output"): layer.macs,
+        ("shared_memory", "write", "input"): read,
+        ("shared_memory", "write", "weight"): held,
+        ("l2", "read", "input"): read,
+        ("l2", "read", "weight"): held,
+        ("l2", "write", "output"): outputs,
+        ("dram", "read", "input"): inputs,
+        ("dram", "read", "weight"): weights,
+        ("dram", "write", "output"): outputs,
+    }
+    if kernel.splits > 1:
+        counts["l2", "write", "psum"] = counts["l2", "read", "psum"] = kernel.splits * outputs
+    return counts
+
+
+def bounded(
+    layer: Layer, timing: Timing, counts: dict[Action, int], limits: Limits, costs: WordCosts, fmt: NumberFormat,
+    power_cycles: int = 0, *, algorithm: str, tile: str = "", splits: int = 1, blocks: int = 0, fused_into: str = "",
+) -> Outcome:  # fmt: skip
+    """Return the outcome of a kernel that is as slow as the machine's bounds ask, with its idle cycles counted.
+
+    These are its bandwidth, the power above idle that is left for the counted actions, and its peak rate in the
+    multiply-accumulates of the layer: `held_fraction` is what Winograd's and Fourier's fewer ones would save beyond it.
+    """
+    total = timing.total_cycles
+    bits = sum(words * fmt.operand_bits(what) for (at, _, what), words in counts.items() if at == "dram")
+    peak = rounded(layer.macs / limits.macs_per_cycle)
+    floor = max(peak, ceil_div(bits * limits.in_cycles, limits.bits))
+    dynamic_pj = sum(count * costs[action] for action, count in counts.items())
+    heat = rounded(dynamic_pj / limits.pj_per_cycle)
+    slowest = max(total, floor, heat)
+    power_cycles += max(0, heat - max(total, floor))
+    if slowest > total:
+        timing = timing._replace(stall_cycles=timing.stall_cycles + slowest - total)
+    counts["idle", "cycle", ""] = slowest
+    extras = {
+        "algorithm": algorithm, "tile": tile, "splits": splits, "blocks": blocks,
+        "throttled_fraction": power_cycles / slowest if slowest else 0.0,
+        "held_fraction": max(0, peak - total) / slowest if algorithm in TRANSFORMED else 0.0, "fused_into": fused_into,
+    }  # fmt: skip
+    return Outcome(timing, counts, extras)
+
+
+NOTHING: Mapping[str, Any] = {
+    "algorithm": "", "tile": "", "splits": 1, "blocks": 0, "throttled_fraction": 0.0, "held_fraction": 0.0,
+    "fused_into": "",
+}  # fmt: skip
+
+
+def streamed(one: Placed, chip: Accelerator, limits: Limits, costs: WordCosts) -> Outcome:
+    """Return cycles and counts of an operator that is no product: a kernel of its own, or part of the one before.
+
+    Operators of a recurrent step run in that step's kernel where the library fuses, and only move their operands.
+    """
+    layer, fmt = one.layer, one.fmt
+    if layer.kind in UNCOMPUTED_KINDS:
+        return Outcome(Timing(), {}, NOTHING)
+    operation: Action = ("vector", fmt.name, "output")
+    if one.fused_into:
+        return Outcome(Timing(), {operation: layer.operations}, {**NOTHING, "fused_into": one.fused_into})
+    op_class = stream.class_of(layer)
+    shapes = dict(zip(layer.inputs, layer.input_shapes, strict=True)).values()
+    read, written = sum(map(prod, shapes)), layer.output_elements
+    machine, case = machine_of(chip, fmt.name), chip.options["cases"][op_class, fmt.name]
+    dram_bytes = (read * fmt.bits + written * fmt.operand_bits("output")) / 8
+    if layer.steps > 1 and chip.fuses:
+        case = case._replace(values=(0.0, case.values[1], 0.0, *case.values[3:]))
+    moving = rounded(stream.cycles(op_class, dram_bytes, layer.output_shape[-1], len(shapes), machine, case))
+    computing = ceil_div(layer.operations // layer.steps, chip.vector_lanes)
+    launch = min(moving, rounded(case.values[0] * float(machine[3])))
+    steps, busy = layer.steps, max(computing, moving - launch)
+    timing = Timing(steps * launch, steps * computing, steps * (busy - computing), 0)
+    counts: dict[Action, int] = {
+        operation: layer.operations,
+        ("dram", "read", "input"): steps * read,
+        ("dram", "write", "output"): steps * written,
+    }
+    return bounded(layer, timing, counts, limits, costs, fmt, algorithm=op_class)
+
+
+def _attentions(network: Network, placed: Sequence[Placed], chip: Accelerator) -> dict[str, attention.Attention]:
+    """Return the attention each layer is part of, where the library has a kernel for it in the format of all parts."""
+    if chip.options["attention"] != "fused":
+        return {}
+    formats = {one.layer.name: one.fmt.name for one in placed}
+    return {
+        layer.name: one
+        for one in attention.found_in(network)
+        for layer in one.all_layers
+        if {formats[part.name] for part in one.all_layers} in ONE_KERNEL
+    }
+
+
+ONE_KERNEL = ({"fp16"}, {"bf16"}, {"fp8"})
+"""Formats that attention has a kernel in."""
+
+
+def _part(one: Placed, whole: attention.Attention, chip: Accelerator, limits: Limits, costs: WordCosts) -> Outcome:
+    """Return a layer's part of an attention kernel: half the time to each product, scores never leave the SMs."""
+    layer, fmt, scores, sums = one.layer, one.fmt, whole.scores, whole.values
+    if not layer.is_mac:
+        operation: Action = ("vector", fmt.name, "output")
+        return Outcome(Timing(), {operation: layer.operations}, {**NOTHING, "fused_into": scores.name})
+    machine, case = machine_of(chip, fmt.name), chip.options["cases"]["attention", fmt.name]
+    cycles = attention.prefill_cycles(
+        1, scores.N, scores.K, scores.G, scores.G, scores.C, fmt.bits / 8, machine, case, causal=False
+    )
+    launch = rounded(case.values[0] * float(machine[3]))
+    body = rounded(cycles) - launch
+    first = layer is scores
+    busy = body // 2 if first else body - body // 2
+    moved = scores.G * scores.C * (scores.N + scores.K) if first else sums.G * sums.C * sums.K + sums.output_elements
+    inputs, outputs = (moved, 0) if first else (sums.G * sums.C * sums.K, sums.output_elements)
+    counts: dict[Action, int] = {
+        ("mac", fmt.name, "output"): layer.macs,
+        ("l2", "read", "input"): inputs,
+        ("dram", "read", "input"): inputs,
+    }
+    if outputs:
+        counts["dram", "write", "output"] = outputs
+    timing = Timing(launch if first else 0, busy)
+    return bounded(
+        layer, timing, counts, limits, costs, fmt, algorithm="attention", fused_into="" if first else scores.name
+    )
+
+
+def _notes(outcomes: list[Outcome]) -> tuple[str, ...]:
+    """Return sentences on layers that power or the peak rate hold back by more than a hundredth."""
+    throttled, held = (
+        sum(one.extras[column] > 0.01 for one in outcomes) for column in ("throttled_fraction", "held_fraction")
+    )
+    said = []
+    if throttled:
+        said.append(f"{throttled} layers run below their speed because the chip's power is limited")
+    if held:
+        said.append(
+            f"{held} convolutions by Winograd or FFT would take less time than their multiply-accumulates at peak "
+            "do, and are held to it"
+        )
+    return tuple(said)
+
+
+def spans(result: NetworkResult) -> Iterator[Iterator[Span]]:
+    """Yield the timeline of every layer: launch, blocks on the SMs, what else they wait for, reduction."""
+    return (_phases(layer.timing) for layer in result.layers)
+
+
+def _phases(timing: Timing) -> Iterator[Span]:
+    from hwsim.engine.trace import Span
+
+    start = 0
+    for unit, name, cycles in zip(UNITS, PHASES, timing, strict=True):
+        if cycles:
+            yield Span(unit, name, start, cycles)
+            start += cycles
+
+
+UNITS = ("launch", "SMs", "SMs", "SMs")
+PHASES = ("launch", "blocks", "memory or power", "reduction")
+"""What the cycles of filling, computing, stalling and draining are."""

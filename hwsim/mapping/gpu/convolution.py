@@ -1,0 +1,157 @@
+"""Convolutions: as an implicit matrix product, by Winograd or FFT, or directly; the library takes the fastest.
+
+Which are possible is a matter of shape: Winograd in one kernel for 3x3, with transforms apart for 3x3 and 5x5, FFT from
+3x3 on, all at stride 1 without groups or dilation and on ordinary cores only; direct for depthwise ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from hwsim.ir.layer import Layer
+from hwsim.mapping.gpu import kernels
+from hwsim.mapping.gpu.constants import CONVOLUTION, Case, array, menu_array
+from hwsim.mapping.gpu.kernel import Kernel, rounded
+from hwsim.mapping.gpu.matrix import gemm, kernel_of
+from hwsim.units import ceil_div
+
+IMPLICIT_MENU = "128x32,128x64,128x128|1|128x128"
+WINOGRAD_MENU = "128x128,64x128,32x128,64x64|1|128x128"
+FFT_MENU = "64x64,128x64,64x128|1|128x128"
+PADDED_MENU = "128x64,128x128|1|128x128"
+TAIL, RAMP, WINOGRAD = 11, 5, 16
+TAIL_SHARE = 0.25
+
+SECTOR_BYTES = 32
+"""What L2 fetches at once: a stride along a row saves nothing within it."""
+
+FFT_TILE = 32
+TENSOR_CHANNELS = 8
+"""Tensor cores take channels and filters by eights; other convolutions run on ordinary cores, padded to 4 and 64."""
+
+DIRECT_POSITIONS = 128
+DIRECT_SHARE = 0.35
+"""Share of the rate of ordinary cores at which a depthwise convolution computes (assumed: none was measured)."""
+
+
+def convolve(layer: Layer, dram_bytes: float, word_bytes: float, machine: Any, case: Case, simt_rate: float) -> Kernel:
+    """Return the fastest kernel for a convolution; `simt_rate` are fp32 multiply-accumulates per SM and cycle."""
+    return min(choices(layer, dram_bytes, word_bytes, machine, case, simt_rate), key=lambda one: one.total_cycles)
+
+
+def choices(
+    layer: Layer, dram_bytes: float, word_bytes: float, machine: Any, case: Case, simt_rate: float
+) -> Iterator[Kernel]:
+    """Yield the kernel of every algorithm that computes the layer."""
+    dram_bytes += sector_bytes(layer, word_bytes)
+    if layer.C == 1 and layer.G > 1:
+        yield direct(layer, dram_bytes, machine, case, simt_rate)
+    elif float(machine[1]) > simt_rate:
+        yield on_tensor_cores(layer, dram_bytes, word_bytes, machine, case, simt_rate)
+    else:
+        shape = (layer.G, layer.positions, layer.K, layer.reduction)
+        one = _with(case, IMPLICIT_MENU)
+        yield gemm(*shape, dram_bytes, word_bytes, machine, one, algorithm="implicit_gemm")
+        yield from transformed(layer, dram_bytes, word_bytes, machine, _with(case, WINOGRAD_MENU))
+
+
+def sector_bytes(layer: Layer, word_bytes: float) -> float:
+    """Return the bytes beside those used that come with them, where windows leave gaps along a row."""
+    span = (layer.S - 1) * layer.dilation[1] + 1
+    if layer.stride[1] <= span:
+        return 0.0
+    width = layer.input_shapes[0][3]
+    fetched = min(width, layer.Q * span * SECTOR_BYTES / word_bytes)
+    used = min(width, layer.Q * layer.S)
+    return word_bytes * layer.input_elements_used * max(0.0, fetched / used - 1)
+
+
+def on_tensor_cores(
+    layer: Layer, dram_bytes: float, word_bytes: float, machine: Any, case: Case, simt_rate: float
+) -> Kernel:
+    """Return the implicit product on tensor cores, or on ordinary ones where it was measured that those take it."""
+    shape = (layer.G, layer.positions, layer.K, layer.reduction)
+    fits = layer.C % TENSOR_CHANNELS == 0 and layer.K % TENSOR_CHANNELS == 0
+    if fits or len(case.values) != len(CONVOLUTION):
+        depth = ceil_div(layer.C, TENSOR_CHANNELS) * TENSOR_CHANNELS * layer.R * layer.S
+        whole = gemm(*shape[:3], depth, dram_bytes, word_bytes, machine, case, algorithm="implicit_gemm")
+    else:
+        machine = array((float(machine[0]), simt_rate, float(machine[2]), float(machine[3])))
+        depth, filters = ceil_div(layer.C, 4) * 4 * layer.R * layer.S, ceil_div(layer.K, 64) * 64
+        case = _with(case, PADDED_MENU)._replace(quantum=8.0)
+        case = case._replace(values=(case.values[21], *case.values[1:]))
+        whole = gemm(
+            layer.G, layer.positions, filters, depth, dram_bytes, word_bytes, machine, case, algorithm="padded_gemm"
+        )
+    batch, rows, cols, depth = shape
+    return whole._replace(
+        input_words=batch * rows * depth * ceil_div(cols, whole.tile_cols),
+        weight_words=batch * depth * cols * ceil_div(rows, whole.tile_rows),
+    )
+
+
+def transformed(layer: Layer, dram_bytes: float, word_bytes: float, machine: Any, case: Case) -> Iterator[Kernel]:
+    """Yield Winograd's and Fourier's kernels (Lavin and Gray, CVPR 2016; Vasilache et al., ICLR 2015)."""
+    unit = (layer.stride, layer.dilation, layer.G) == ((1, 1), (1, 1), 1)
+    if not unit or layer.R != layer.S or case.values[WINOGRAD] <= 0:
+        return
+    values, menu = array(case.values), menu_array(case.menu)
+    images, channels, rows, cols, filters, taps = layer.N, layer.C, layer.P, layer.Q, layer.K, layer.R
+    if taps == 3:
+        yield _fused(layer, dram_bytes, word_bytes, machine, case)
+    if taps in (3, 5):
+        read = layer.input_shapes[0][2] * layer.input_shapes[0][3]
+        found = kernels.winograd(images, channels, read, rows, cols, filters, taps, word_bytes, menu, machine, values)
+        tiles = images * ceil_div(rows, 4) * ceil_div(cols, 4)
+        yield _kernel("winograd", found, menu, ((taps + 3) ** 2, tiles, filters, channels), machine, case)
+    if 3 <= taps < FFT_TILE:
+        menu, step = menu_array(FFT_MENU), FFT_TILE + 1 - taps
+        found = kernels.fft(images, channels, rows, cols, filters, taps, word_bytes, menu, machine, values)
+        tiles = images * ceil_div(rows, step) * ceil_div(cols, step)
+        points = FFT_TILE * (FFT_TILE // 2 + 1)
+        yield _kernel("fft", found, menu, (4 * points, tiles, filters, channels), machine, case)
+
+
+def _fused(layer: Layer, dram_bytes: float, word_bytes: float, machine: Any, case: Case) -> Kernel:
+    images, channels, filters = layer.N, layer.C, layer.K
+    found = kernels.fused_winograd(
+        images, channels, layer.P, layer.Q, filters, dram_bytes, word_bytes, machine, array(case.values)
+    )
+    tiles = images * ceil_div(layer.P, 2) * ceil_div(layer.Q, 2)
+    kernel = kernel_of("winograd_fused", found, 32, 32, 1, (16, tiles, filters, channels), machine, case)
+    strips = kernel.blocks // ceil_div(filters, 32)
+    return kernel._replace(weight_words=16 * channels * filters * strips)
+
+
+def _kernel(
+    algorithm: str, found: tuple[Any, ...], menu: Any, shape: tuple[int, int, int, int], machine: Any, case: Case
+) -> Kernel:
+    tall, wide = (int(menu[found[1], side]) for side in (0, 1))
+    return kernel_of(algorithm, found, tall, wide, 1, shape, machine, case._replace(quantum=8.0))
+
+
+def _with(case: Case, menu: str) -> Case:
+    """Return a case of other blocks; an implicit product, whose tensors stream, has no ramp and no shorter tail."""
+    values = list(case.values)
+    if menu == WINOGRAD_MENU:
+        values[TAIL] = TAIL_SHARE
+    else:
+        values[RAMP] = values[TAIL] = 0.0
+    return case._replace(values=tuple(values), menu=menu)
+
+
+def direct(layer: Layer, dram_bytes: float, machine: Any, case: Case, simt_rate: float) -> Kernel:
+    """Return a depthwise convolution: a block per channel and strip of outputs, bound by memory or by its loads."""
+    wide = min(layer.K, 8)
+    block = rounded(DIRECT_POSITIONS * wide * layer.reduction / (simt_rate * DIRECT_SHARE))
+    strips = ceil_div(layer.positions, DIRECT_POSITIONS)
+    blocks = layer.G * strips * ceil_div(layer.K, wide)
+    sm = ceil_div(blocks, int(machine[0])) * block
+    launch, share, exponent = case.values[6], case.values[4], case.values[7]
+    body = kernels.overlapped(float(sm), dram_bytes / (float(machine[2]) * share), exponent)
+    reads = layer.G * layer.positions * layer.reduction
+    return Kernel(
+        "direct", DIRECT_POSITIONS, wide, 1, blocks, block, block, rounded(launch * float(machine[3])), sm,
+        max(sm, rounded(body)), 0, 0, reads * ceil_div(layer.K, wide), layer.weight_elements * strips,
+    )  # fmt: skip
