@@ -91,7 +91,12 @@ def test_layers_that_share_the_name_of_a_weight_share_what_is_drawn() -> None:
 @pytest.mark.parametrize("name", [*catalog.names("network")])
 def test_every_operator_of_every_family_is_computed(name: str) -> None:
     small = {"alexnet": "image=67", "vgg": "image=32", "resnet": "image=32", "mobilenet": "image=32"}
-    smaller = {"lstm": "hidden=13,inputs=7,steps=5", "tpu_apps": "app=MLP0,batch=1"}
+    smaller = {
+        "lstm": "hidden=13,inputs=7,steps=5",
+        "tpu_apps": "app=MLP0,batch=1",
+        "rnn": "hidden=13,inputs=7,steps=5",
+    }
+    smaller |= {"bert": "length=3", "vqa": "image=32", "vit": "image=32"}
     network = catalog.network(f"{name}:{(small | smaller).get(name, 'batch=1')}")
     if max((layer.weight_elements for layer in network.layers), default=0) > 2**25:
         pytest.skip("large weights are drawn in other tests")

@@ -28,14 +28,16 @@ def before(part: str) -> set[str]:
 
 MAY_IMPORT = {
     **{part: before(part) for part in PIPELINE},
-    "functional": {"errors", "units", "ir", "formats"},
-    "compress": {"errors", "units", "ir", "formats"},
-    "engine": before("engine") | {"functional", "compress"},
+    "quantise": {"errors", "formats"},
+    "functional": {"errors", "units", "ir", "formats", "quantise"},
+    "compress": {"errors", "units", "ir", "formats", "quantise"},
+    "engine": before("engine") | {"functional", "compress", "quantise"},
     "results": before("chips"),
     "spec": {"errors"},
     "catalog": before("chips") | {"spec"},
-    "simulate": before("chips") | {"catalog", "functional"},
-    "measure": before("chips") | {"catalog", "functional", "simulate"},
+    "precision": before("chips") | {"catalog"},
+    "simulate": before("chips") | {"catalog", "functional", "precision"},
+    "measure": before("chips") | {"catalog", "functional", "simulate", "results"},
     "cli": before("chips") | {"catalog", "simulate", "measure", "results", "hwsim"},
     "__main__": {"cli"},
     "hwsim": before("chips") | {"catalog", "simulate", "results"},
@@ -45,6 +47,7 @@ MAY_IMPORT = {
 EXCEPTIONS = {
     ("hwsim.results.record", "hwsim"): "every result states the version",
     ("hwsim.results.record", "hwsim.catalog"): "NetworkResult.plot finds its report by name",
+    ("hwsim.measure.record", "hwsim"): "every measurement states the version",
     ("hwsim.results.store", "hwsim"): "every folder states the version",
     ("hwsim.results.store", "hwsim.catalog"): "figures and timelines are of reports and engines found by name",
 }

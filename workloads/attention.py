@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from hwsim.ir import Network, NetworkBuilder
 
+from ._attention import product_attention
 from ._blocks import at_least, named
 
 SOURCE = "Vaswani et al., Attention is all you need, NIPS 2017, Eq. 1; default sizes: Devlin et al., BERT, NAACL 2019"
@@ -23,6 +24,5 @@ def attention(batch: int = 1, length: int = 512, heads: int = 12, head_size: int
     at_least("attention", 1, batch=batch, length=length, heads=heads, head_size=head_size)
     net = NetworkBuilder(named("attention", length=(length, 512), heads=(heads, 12), head_size=(head_size, 64)))
     queries, values = (net.input(name, (batch, heads, length, head_size)) for name in ("queries", "values"))
-    keys = net.input("keys_transposed", (batch, heads, head_size, length))
-    net.matmul("attended", net.softmax("softmax", net.matmul("scores", queries, keys)), values)
+    product_attention(net, queries, net.input("keys_transposed", (batch, heads, head_size, length)), values)
     return net.build(source=SOURCE)

@@ -8,10 +8,10 @@ arXiv:1409.2329 (2014), Sec. 4.1: 650 units, 35 steps.
 
 from __future__ import annotations
 
-from hwsim.ir import Network, NetworkBuilder
-from hwsim.ir.recurrent import recurrent
+from hwsim.ir import Network
 
-from ._blocks import at_least, named, one_of
+from ._blocks import one_of
+from ._recurrent import stacked
 
 SOURCES = {
     "lstm": "Hochreiter & Schmidhuber, Neural Computation 9(8), 1997; default sizes: Zaremba et al., arXiv:1409.2329",
@@ -36,18 +36,17 @@ def lstm(  # the sizes of the sequence and of the cell, named as in the framewor
     Raises `InputError` for an unknown cell, biases other than 0, 1 or 2, and sizes below 1.
     """
     one_of("lstm", "cell", cell, tuple(SOURCES))
-    one_of("lstm", "biases", biases, (0, 1, 2))
-    at_least("lstm", 1, layers=layers, hidden=hidden, inputs=inputs, steps=steps, batch=batch)
-    net = NetworkBuilder(
-        named(
-            f"{'bi' if bidirectional else ''}{cell}{hidden}",
-            layers=(layers, 1),
-            inputs=(inputs, 650),
-            steps=(steps, 35),
-            biases=(biases, 2),
-        )
+    return stacked(
+        "lstm",
+        SOURCES[cell],
+        cell,
+        layers=layers,
+        hidden=hidden,
+        inputs=inputs,
+        steps=steps,
+        batch=batch,
+        bidirectional=bidirectional,
+        biases=biases,
+        default_inputs=650,
+        default_steps=35,
     )
-    x = net.input("sequence", (batch, steps, inputs))
-    for index in range(1, layers + 1):
-        x = recurrent(net, f"{cell}{index}", x, hidden, cell=cell, biases=biases, bidirectional=bidirectional)
-    return net.build(source=SOURCES[cell])

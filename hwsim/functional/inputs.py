@@ -12,6 +12,7 @@ import numpy as np
 
 from hwsim.errors import InputError
 from hwsim.functional.forward import densities, forward
+from hwsim.functional.layouts import rows_of_table
 from hwsim.functional.parameters import Array
 from hwsim.ir.layer import Layer, Shape
 from hwsim.ir.network import Network
@@ -26,7 +27,7 @@ HEADER_BYTES, LARGEST_ELEMENT_BYTES = 64 * 1024, 16
 def measured(network: Network, source: str, seed: int = 0) -> Network:
     """Return `network` with the densities measured on `source`, an .npy file or "random"; a note says so.
 
-    Weights that the network does not have are drawn from `seed`, and so are random inputs, standard normal.
+    Weights that the network does not have are drawn from `seed`, and so are random inputs.
     """
     values = forward(network, inputs_of(network, source, seed), seed=seed)
     drawn = sum(1 for layer in network.layers if _is_drawn(layer, network))
@@ -44,17 +45,34 @@ def _is_drawn(layer: Layer, network: Network) -> bool:
 
 
 def inputs_of(network: Network, source: str, seed: int = 0) -> dict[str, Array]:
-    """Return a value for every input that is no state; a file is one for a network with one."""
+    """Return a value for every input that is no state; a file is one for a network with one.
+
+    Random ones are standard normal, or rows of the table that they are looked up in.
+    """
     shapes = {tensor.name: tensor.shape for tensor in network.inputs if tensor.carried_from is None}
     if source == RANDOM:
-        generator = np.random.default_rng(seed)
-        return {name: generator.standard_normal(shape, dtype=np.float32) for name, shape in shapes.items()}
+        generator, rows = np.random.default_rng(seed), _rows(network)
+        return {
+            name: generator.integers(0, rows[name], shape).astype(np.float32)
+            if name in rows
+            else generator.standard_normal(shape, dtype=np.float32)
+            for name, shape in shapes.items()
+        }
     if len(shapes) != 1:
         raise InputError(
             f"network '{network.name}' has {len(shapes)} inputs ({', '.join(shapes)}), but '{source}' holds one"
         )
     ((name, shape),) = shapes.items()
     return {name: read_array(Path(source), shape)}
+
+
+def _rows(network: Network) -> dict[str, int]:
+    """Return of each input that is looked up the rows of the smallest table."""
+    rows: dict[str, int] = {}
+    for layer in network.layers:
+        if layer.function == "embedding" and (counted := rows_of_table(layer, network)):
+            rows[layer.inputs[0]] = min(counted, rows.get(layer.inputs[0], counted))
+    return rows
 
 
 def read_array(path: Path, shape: Shape) -> Array:

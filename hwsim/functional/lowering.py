@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hwsim.formats import NumberFormat
 from hwsim.ir.layer import Kind, Layer
+from hwsim.quantise import rounded
 
 Array = NDArray[Any]
 
@@ -71,17 +72,9 @@ def product(a: Array, b: Array, fmt: NumberFormat) -> Array:
 
 
 def _random(generator: np.random.Generator, shape: tuple[int, ...], fmt: NumberFormat, operand: str) -> Array:
+    if fmt.levels:
+        return np.asarray(fmt.levels, fmt.carrier)[generator.integers(len(fmt.levels), size=shape)]
     if fmt.kind == "int":
         half = 1 << (fmt.operand_bits(operand) - 1)
         return generator.integers(-half, half, size=shape, dtype=fmt.carrier)
-    values = generator.standard_normal(shape, dtype=np.float32)
-    values[...] = values.astype(_storage_type(fmt), copy=False)
-    return values
-
-
-def _storage_type(fmt: NumberFormat) -> Any:
-    if fmt.name == "bf16":
-        import ml_dtypes
-
-        return ml_dtypes.bfloat16
-    return {"fp16": np.float16, "fp32": np.float32}[fmt.name]
+    return rounded(generator.standard_normal(shape, dtype=np.float32), fmt)

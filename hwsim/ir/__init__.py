@@ -4,6 +4,7 @@
 |-------------|-------------------------------------------------------------|
 | `layer`     | `Layer`: one operator with its loop bounds                  |
 | `network`   | `Network`: layers and the edges between them                |
+| `lifetimes` | from when to when each tensor is needed, and the peak        |
 | `shapes`    | shape inference                                             |
 | `builder`   | `NetworkBuilder`: one method per operator                   |
 | `recurrent` | LSTM, GRU and RNN lowered to matrix products over time      |

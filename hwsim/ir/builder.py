@@ -99,9 +99,20 @@ class NetworkBuilder:
         )
 
     def linear(
-        self, name: str, x: str, features: int, *, bias: bool = True, steps: int = 1, weights: tuple[str, ...] = ()
+        self,
+        name: str,
+        x: str,
+        features: int,
+        *,
+        bias: bool = True,
+        steps: int = 1,
+        weights: tuple[str, ...] = (),
+        tied: bool = False,
     ) -> str:
-        """Add a fully connected layer over the last dimension of (..., C), giving (..., features)."""
+        """Add a fully connected layer over the last dimension of (..., C), giving (..., features).
+
+        With `tied` its matrix is that of another layer of the same `weights`, which counts it.
+        """
         *lead, depth = self._dimensions(name, x)
         return self._add(
             Kind.MATMUL,
@@ -113,10 +124,28 @@ class NetworkBuilder:
             C=depth,
             steps=steps,
             weights=weights,
-            parameters=depth * features + (features if bias else 0),
+            parameters=(0 if tied else depth * features) + (features if bias else 0),
         )
 
-    def matmul(self, name: str, a: str, b: str) -> str:
+    def embedding(
+        self,
+        name: str,
+        x: str,
+        rows: int,
+        features: int,
+        *,
+        weights: tuple[str, ...] = (),
+        tied: bool = False,
+    ) -> str:
+        """Add a look-up in a table of (rows, features) by indices (...), giving (..., features).
+
+        The table counts as parameters, unless it is `tied`: that of another layer of the same `weights`.
+        """
+        shape = (*self.shape_of(x), features)
+        parameters = 0 if tied else rows * features
+        return self._add(Kind.RESHAPE, name, (x,), shape, function="embedding", parameters=parameters, weights=weights)
+
+    def matmul(self, name: str, a: str, b: str, *, steps: int = 1) -> str:
         """Add the product of two activations (..., M, C) and (..., C, K), as attention has two of."""
         left, right = self.shape_of(a), self.shape_of(b)
         if len(left) < 2 or len(right) < 2 or left[-1] != right[-2]:
@@ -131,6 +160,7 @@ class NetworkBuilder:
             N=left[-2],
             C=left[-1],
             K=right[-1],
+            steps=steps,
         )
 
     def pool(
@@ -200,18 +230,25 @@ class NetworkBuilder:
             Kind.ACTIVATION, name, (x,), self.shape_of(x), function=function, parameters=parameters, steps=steps
         )
 
-    def softmax(self, name: str, x: str, function: str = "") -> str:
+    def softmax(self, name: str, x: str, function: str = "", *, steps: int = 1) -> str:
         """Add a softmax over the last dimension."""
-        return self._add(Kind.SOFTMAX, name, (x,), self.shape_of(x), function=function)
+        return self._add(Kind.SOFTMAX, name, (x,), self.shape_of(x), function=function, steps=steps)
 
-    def concatenation(self, name: str, *operands: str, axis: int = 1) -> str:
+    def concatenation(self, name: str, *operands: str, axis: int = 1, steps: int = 1) -> str:
         """Join tensors along `axis`."""
         shape = shapes.concatenated(name, [self.shape_of(operand) for operand in operands], axis)
-        return self._add(Kind.CONCATENATION, name, operands, shape, function="concatenation")
+        return self._add(Kind.CONCATENATION, name, operands, shape, function="concatenation", steps=steps)
 
-    def reshape(self, name: str, x: str, target: Sequence[int]) -> str:
+    def reshape(self, name: str, x: str, target: Sequence[int], *, steps: int = 1) -> str:
         """Give the elements of `x` another shape; one size may be -1."""
-        return self.layout(name, x, shapes.reshaped(name, self.shape_of(x), target), "reshape")
+        return self.layout(name, x, shapes.reshaped(name, self.shape_of(x), target), "reshape", steps=steps)
+
+    def transpose(self, name: str, x: str, order: Sequence[int]) -> str:
+        """Put the dimensions of `x`, at most ten, in `order`; the function's name says which: "transpose0213"."""
+        shape = self._dimensions(name, x)
+        if sorted(order) != list(range(len(shape))):
+            raise InputError(f"layer '{name}': order {tuple(order)} is none of the {len(shape)} dimensions of '{x}'")
+        return self.layout(name, x, [shape[axis] for axis in order], f"transpose{''.join(map(str, order))}")
 
     def flatten(self, name: str, x: str) -> str:
         """Flatten (N, ...) to (N, features)."""

@@ -10,7 +10,8 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from hwsim.errors import InputError
-from hwsim.ir.layer import Kind, Layer, Shape
+from hwsim.ir.layer import LAYOUT_KINDS, Kind, Layer, Shape
+from hwsim.ir.lifetimes import peak_elements
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,6 +80,26 @@ class Network:
     def activation_bytes(self, bits: int) -> int:
         """Return bytes of all activations at `bits` per element."""
         return -(-self.activation_elements * bits // 8)
+
+    @cached_property
+    def peak_activation_elements(self) -> int:
+        """Largest sum of the elements of tensors that are needed at once, layer by layer; see `hwsim.ir.lifetimes`.
+
+        What later layers still read counts (branches, residuals), and so do states throughout; parameters do not.
+        """
+        return peak_elements(self)
+
+    def arithmetic_intensity(self, bits: int, weight_bits: int = 0) -> float:
+        """Return multiply-accumulates per byte moved, at `bits` per activation and, where not 0, `weight_bits`.
+
+        Every layer moves each of its operands once: weights for all steps together, inputs and results in each step;
+        changes of layout and operators that are not simulated move nothing. Nothing is fused.
+        """
+        still = LAYOUT_KINDS | {Kind.UNSUPPORTED}
+        moving = [layer for layer in self.layers if layer.kind not in still]
+        weights = sum(layer.weight_elements for layer in moving if len(layer.inputs) == 1)
+        moved = sum(layer.steps * (sum(map(prod, layer.input_shapes)) + layer.output_elements) for layer in moving)
+        return 8 * self.macs / max(1, weights * (weight_bits or bits) + moved * bits)
 
     @cached_property
     def batch(self) -> int:

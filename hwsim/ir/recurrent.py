@@ -22,20 +22,22 @@ def recurrent(
     bidirectional: bool = False,
     weights: tuple[str, ...] = (),
     reverse: bool = False,
+    given_products: bool = False,
 ) -> str:
     """Add one recurrent layer over a sequence (N, steps, features); return the sequence (N, steps, hidden).
 
     `cell` is "lstm", "gru" or "rnn"; a bidirectional layer joins both directions to (N, steps, 2 hidden), `reverse`
-    runs from the last step to the first.
+    runs from the last step to the first. With `given_products` the sequence is that of the products of the inputs,
+    (N, steps, gates x hidden), and only what follows is added.
     """
     if cell not in CELLS:
         raise InputError(f"layer '{name}': no recurrent cell '{cell}'; there are: {', '.join(CELLS)}")
     if len(net.shape_of(x)) != 3:
         raise InputError(f"layer '{name}' needs a sequence (N, steps, features), but '{x}' has shape {net.shape_of(x)}")
     if not bidirectional:
-        return _direction(net, name, x, hidden, cell, biases, weights, reverse)
-    forward = _direction(net, f"{name}.forward", x, hidden, cell, biases, weights)
-    backward = _direction(net, f"{name}.reverse", x, hidden, cell, biases, weights, reverse=True)
+        return _direction(net, name, x, hidden, cell, biases, weights, reverse, given_products)
+    forward = _direction(net, f"{name}.forward", x, hidden, cell, biases, weights, False, given_products)
+    backward = _direction(net, f"{name}.reverse", x, hidden, cell, biases, weights, True, given_products)
     return net.concatenation(f"{name}.both", forward, backward, axis=2)
 
 
@@ -47,13 +49,15 @@ def _direction(
     cell: str,
     biases: int,
     weights: tuple[str, ...],
-    reverse: bool = False,
+    reverse: bool,
+    given_products: bool,
 ) -> str:
     prefix = "reversed_" if reverse else ""
     batch, steps, _ = net.shape_of(x)
     gates, step = CELLS[cell]
-    net.linear(f"{name}.input_gates", x, gates * hidden, bias=biases > 0, weights=weights[:1])
-    net.layout(f"{name}.step", f"{name}.input_gates", (batch, gates * hidden), f"{prefix}step", steps=steps)
+    if not given_products:
+        x = net.linear(f"{name}.input_gates", x, gates * hidden, bias=biases > 0, weights=weights[:1])
+    net.layout(f"{name}.step", x, (batch, gates * hidden), f"{prefix}step", steps=steps)
     net.state(f"{name}.state", (batch, hidden))
     net.linear(
         f"{name}.recurrent_gates", f"{name}.state", gates * hidden, bias=biases > 1, steps=steps, weights=weights[1:2]
@@ -63,8 +67,11 @@ def _direction(
     return net.layout(f"{name}.sequence", output, (batch, steps, hidden), f"{prefix}stack")
 
 
-def _lstm_step(net: NetworkBuilder, name: str, given: str, carried: str, steps: int) -> str:
-    """c' = f c + i g, h' = o tanh(c') with i, f, o = sigmoid and g = tanh of the gate sums."""
+def lstm_step(net: NetworkBuilder, name: str, given: str, carried: str, steps: int) -> str:
+    """Add one step of an LSTM cell, c' = f c + i g and h' = o tanh(c'), with its cell state; return h'.
+
+    i, f, o = sigmoid and g = tanh of the gate sums, `given` by the inputs and `carried` by the states, (N, 4 hidden).
+    """
     total = net.elementwise(f"{name}.gates", given, carried, steps=steps)
     i, f, o = (
         _gate(net, name, total, letter, index, 4, "sigmoid", steps) for letter, index in (("i", 0), ("f", 1), ("o", 3))
@@ -121,5 +128,5 @@ def _slice(net: NetworkBuilder, name: str, x: str, index: int, parts: int, steps
     return net.layout(name, x, (batch, features // parts), f"slice{index}", steps=steps)
 
 
-CELLS = {"lstm": (4, _lstm_step), "gru": (3, _gru_step), "rnn": (1, _rnn_step)}
+CELLS = {"lstm": (4, lstm_step), "gru": (3, _gru_step), "rnn": (1, _rnn_step)}
 """Gates and step function of each cell."""
