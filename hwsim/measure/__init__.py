@@ -1,6 +1,20 @@
 """Real runs on real machines, as the same record that a simulation gives.
 
-| module     | what                                                                        |
-|------------|-----------------------------------------------------------------------------|
-| `backend`  | what a library offers to be measured: `Backend`, `Runner`, `Sample`          |
+| module      | what                                                                              |
+|-------------|-----------------------------------------------------------------------------------|
+| `measure`   | the whole flow on one screen: network -> backend -> timed runs -> `Measurement`    |
+| `record`    | `Measurement`, what came out                                                      |
+| `backend`   | what a library offers to be measured: `Backend`, `Runner`, `Sample`               |
+| `backends`  | one file per library                                                              |
+| `operands`  | seeded inputs and weights, made once, and whether they fit the memory               |
+| `moves`     | changes of layout as views                                                        |
+| `program`   | a network as calls in order, for libraries that run one layer at a time            |
+| `layerwise` | the runner of such a program: one timer per layer, and runs without them           |
+| `kernels`   | the operators in numba, fp32 and int8                                             |
+| `timing`    | warm-up, enough runs, median and spread, what counts as noise                     |
+| `machine`   | `Machine`: processor, caches, memory, clock, and the fingerprint of what matters   |
+| `clock`     | the processor's clock as a chain of dependent additions shows it                  |
+| `cache`     | caches filled with other data before cold runs                                    |
+| `threads`   | threads pinned and bounded, and given back afterwards                             |
+| `power`     | energy counters where the machine shows them                                      |
 """

@@ -24,11 +24,13 @@ class Sample(NamedTuple):
 class Runner(Protocol):
     """A network on seeded weights and inputs, ready to run."""
 
-    fused: Mapping[str, str]
-    """Layers that the library runs inside another layer's call, by name, with that layer's."""
+    @property
+    def fused(self) -> Mapping[str, str]:
+        """Layers that the library runs inside another layer's call, by name, with that layer's."""
 
-    notes: tuple[str, ...]
-    """Sentences that a reader of the figures must know."""
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences that a reader of the figures must know."""
 
     def samples(self, count: int, cold: bool) -> Sequence[Sample]:
         """Return `count` runs; with `cold`, all caches hold other data before each layer, or run, as `notes` say."""
@@ -38,13 +40,15 @@ class Runner(Protocol):
 
 
 class Backend(Protocol):
-    """What a module of this package offers to be named by `--backend`."""
+    """What a file of `backends` offers to be named by `--backend`: the module itself, or each of its `BACKENDS`."""
 
-    formats: tuple[str, ...]
-    """Number formats that it computes in."""
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Number formats that it computes in, the default first."""
 
-    device: str
-    """ "cpu" or "cuda"."""
+    @property
+    def device(self) -> str:
+        """ "cpu" or "cuda"."""
 
     def missing(self) -> str:
         """Return the sentence that says what this machine lacks to run it, or nothing."""

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hwsim.errors import HardwareError, InputError, UsageError, printable
 from hwsim.ir.untrusted import read_bounded
@@ -33,6 +33,9 @@ NUMBERS = (
 )  # fmt: skip
 """Columns that every layer has."""
 
+UNKNOWN = frozenset({"utilisation"})
+"""Columns that may be empty: a measurement does not know its machine's peak rate."""
+
 UNITS = ("_cycles", "_bytes", "_pj", "_fraction")
 """Endings of further columns that are numbers; a chip that lacks one leaves it empty."""
 
@@ -42,7 +45,22 @@ MAX_BYTES = 128 * 2**20
 LAYERS, RESULT, TRACE, MANIFEST, FIGURES = "layers.csv", "result.json", "trace.json", "manifest.json", "figures"
 
 
-def json_text(results: Sequence[NetworkResult]) -> str:
+class Record(Protocol):
+    """What a folder is written of: a simulation or a measurement."""
+
+    @property
+    def rows(self) -> list[Row]:
+        """The columns of every layer."""
+
+    @property
+    def inputs(self) -> Row:
+        """What ran, and how."""
+
+    def as_dict(self) -> Row:
+        """Return the whole as `--json` prints it."""
+
+
+def json_text(results: Sequence[Record]) -> str:
     """Return one result as its JSON object, several as a list under "results"."""
     from hwsim import __version__
 
@@ -51,7 +69,7 @@ def json_text(results: Sequence[NetworkResult]) -> str:
     return json.dumps(whole, indent=1) + "\n"
 
 
-def csv_text(results: Sequence[NetworkResult]) -> str:
+def csv_text(results: Sequence[Record]) -> str:
     """Return the layer rows of all results, one line each; a column that a layer does not have is empty."""
     return rows_text([row for result in results for row in result.rows])
 
@@ -109,16 +127,21 @@ def write(results: Sequence[NetworkResult], folder: Path, reports: Iterable[str]
 
     Raises `HardwareError` where the folder cannot be written.
     """
-    write_text(folder / LAYERS, csv_text(results))
-    write_text(folder / RESULT, json_text(results))
+    write_tables(results, folder, wall_s)
     write_text(folder / TRACE, trace_text(results))
-    write_text(folder / MANIFEST, json.dumps(manifest(results, wall_s), indent=1) + "\n")
     frame = read_frame(folder)
     drawn = [name for name in reports if not _lacking(name, frame)]
     return [path for name in drawn for path in draw(name, frame, folder / FIGURES)]
 
 
-def manifest(results: Sequence[NetworkResult], wall_s: float) -> Row:
+def write_tables(results: Sequence[Record], folder: Path, wall_s: float) -> None:
+    """Write the layers, the whole and what made them; raises `HardwareError` where the folder cannot be written."""
+    write_text(folder / LAYERS, csv_text(results))
+    write_text(folder / RESULT, json_text(results))
+    write_text(folder / MANIFEST, json.dumps(manifest(results, wall_s), indent=1) + "\n")
+
+
+def manifest(results: Sequence[Record], wall_s: float) -> Row:
     """Return what made the folder: inputs, versions, host, wall time [s]."""
     from hwsim import __version__
 
@@ -189,7 +212,7 @@ def _check_numbers(path: Path, column: pd.Series[Any]) -> None:
     """Raise `InputError` where a column of `NUMBERS` or `UNITS` has text, infinity, a number below 0 or a gap."""
     import pandas as pd
 
-    numbers, optional = pd.to_numeric(column, errors="coerce"), column.name not in NUMBERS
+    numbers, optional = pd.to_numeric(column, errors="coerce"), column.name not in set(NUMBERS) - UNKNOWN
     wrong = column[~(numbers.between(0, sys.float_info.max) | (column.isna() & optional))]
     if not wrong.empty:
         row, value = wrong.index[0] + 2, wrong.iloc[0]

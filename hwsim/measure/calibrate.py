@@ -1,0 +1,202 @@
+"""The CPU model's constants of this machine: its memory streamed, forty shapes timed, and constants fitted to them.
+
+What it finds goes to the user's cache, where `cpu:host` reads it, with the fingerprint of the machine.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hwsim import catalog
+from hwsim.errors import LimitError, UsageError
+from hwsim.ir.layer import Kind, Layer
+from hwsim.ir.network import Network
+from hwsim.mapping.cpu.constants import Constants
+from hwsim.mapping.cpu.machine import Curve, Machine
+from hwsim.mapping.cpu.work import work_of
+from hwsim.measured.host import detect, write_host
+from hwsim.units import BITS_PER_BYTE
+
+from .calibration_fit import Timed, fit
+from .calibration_networks import BESIDE, calibration_networks
+
+if TYPE_CHECKING:
+    from hwsim.formats import NumberFormat
+
+BACKEND = "onnxruntime"
+
+SAMPLES = 7
+"""Runs of each network."""
+
+STREAMS_MIB = {"l2_bytes_s": 0.5, "l3_bytes_s": 8.0, "memory_bytes_s": 256.0}
+"""How much each thread streams of each level."""
+
+KEPT_S = (2e-3, 4e-3, 6e-3, 12e-3, 50e-3, 1e3)
+"""How long a shared cache may keep data [s], the best of these; the last is a machine of one's own."""
+
+
+def calibrate(backend: str = "", budget_s: float = 55) -> Path:
+    """Return the file with this machine's constants, fitted in about `budget_s` [s] at most.
+
+    Raises `UsageError` for another library than onnxruntime, `LimitError` where that is not installed.
+    """
+    if backend not in ("", BACKEND):
+        raise UsageError(f"--calibrate fits {BACKEND}'s operators, not those of '{backend}'")
+    from .backends import onnxruntime_
+
+    if lacking := onnxruntime_.missing():
+        raise LimitError(lacking)
+    began = perf_counter()
+    facts = detect() | streams(detect()["cores"])
+    rows = list(_timed(facts, lambda: perf_counter() - began < budget_s))
+    keep_s, fitted = _best(rows)
+    return write_host(json.dumps(_record({**facts, "keep_s": keep_s}, fitted, rows), indent=1))
+
+
+def streams(threads: int) -> dict[str, float]:
+    """Return the bytes/s of each thread in L2 and L3 and of all off-chip, and the clock [MHz]."""
+    from .machine import this_machine
+
+    machine = this_machine()
+    found = {name: _stream(mib, threads) for name, mib in STREAMS_MIB.items()}
+    alone = _stream(STREAMS_MIB["memory_bytes_s"], 1)
+    return {
+        "l1_bytes_s": 4 * found["l2_bytes_s"], "l2_bytes_s": found["l2_bytes_s"], "l3_bytes_s": found["l3_bytes_s"],
+        "memory_bytes_s": threads * found["memory_bytes_s"], "core_bytes_s": alone, "call_s": 35e-6,
+        "bandwidth_gb_s": threads * found["memory_bytes_s"] / 1e9, "clock_mhz": machine.clock_hz / 1e6,
+        "l3_bytes": float(_shared_bytes(machine.last_level_bytes, threads)),
+        "l3_mib": machine.last_level_bytes / 2**20 or 16.0, "fingerprint": machine.fingerprint,
+    }  # fmt: skip
+
+
+SHARED_AT_MOST = 56 * 2**20
+"""Bytes per thread of a last-level cache that a guest of a shared machine has, whatever its system says of it."""
+
+
+def _shared_bytes(last_level_bytes: int, threads: int) -> int:
+    return min(last_level_bytes, SHARED_AT_MOST * threads) or 16 * 2**20
+
+
+def _stream(mib: float, threads: int) -> float:
+    """Return the bytes/s with which each thread sums its own array again and again."""
+    arrays = [np.ones(int(mib * 2**18), np.float32) for _ in range(threads)]
+    repeats = max(1, int(64 / mib))
+    gate = threading.Barrier(threads + 1)
+
+    def run(own: Any) -> None:
+        gate.wait()
+        for _ in range(repeats):
+            own.sum()
+
+    seconds = []
+    for _ in range(3):
+        workers = [threading.Thread(target=run, args=(one,)) for one in arrays]
+        for worker in workers:
+            worker.start()
+        gate.wait()
+        started = perf_counter()
+        for worker in workers:
+            worker.join()
+        seconds.append(perf_counter() - started)
+    return repeats * arrays[0].nbytes / median(seconds)
+
+
+def _timed(facts: Mapping[str, Any], in_time: Any) -> Iterator[tuple[str, Timed]]:
+    """Yield the measured layers of all networks, in both formats, on all threads and on one."""
+    cores = int(facts["cores"])
+    for count in dict.fromkeys((cores, 1)):
+        for name in ("int8", "fp32"):
+            for network in calibration_networks():
+                if in_time():
+                    yield from _layers(network, catalog.number_format(name), count, facts)
+
+
+def _layers(network: Network, fmt: NumberFormat, threads: int, facts: Mapping[str, Any]) -> Iterator[tuple[str, Timed]]:
+    from .backends.onnxruntime_ import prepare
+
+    runner = prepare(network, fmt, threads, seed=0)
+    samples = runner.samples(SAMPLES, cold=False)
+    runner.close()
+    total_s, machine = median(one.total_s for one in samples), _machine(facts, threads)
+    by_name = {layer.name: layer for layer in network.layers}
+    for layer in network.layers:
+        seconds = median(one.layers_s.get(layer.name, 0.0) for one in samples)
+        if seconds > 0 and not layer.name.startswith(BESIDE):
+            source = by_name.get(layer.inputs[0])
+            planar = source is not None and source.function == "local_response"
+            pieces = source.steps if source is not None and layer.function == "stack" else 1
+            work = work_of(layer, fmt.name, fmt.bits, machine.lanes, planar, pieces)
+            yield layer.name, Timed(work, fmt.name, machine, held_bytes(network, fmt), total_s, seconds)
+
+
+def held_bytes(network: Network, fmt: NumberFormat) -> float:
+    """Return what a run touches and comes back to: all weights, and the largest operands of a layer."""
+
+    def own(layer: Layer) -> int:
+        return layer.weight_elements if layer.kind in (Kind.CONV, Kind.MATMUL) and len(layer.inputs) == 1 else 0
+
+    weights = sum(map(own, network.layers))
+    busiest = max(layer.input_elements + layer.output_elements for layer in network.layers)
+    return (weights + busiest) * fmt.bits / BITS_PER_BYTE
+
+
+def _machine(facts: Mapping[str, Any], threads: int) -> Machine:
+    """Return the machine as the model has it, on `threads`."""
+    from hwsim.mapping.cpu.machine import core_of
+
+    return core_of(facts, threads)
+
+
+def _best(rows: Sequence[tuple[str, Timed]]) -> tuple[float, dict[tuple[str, str], Constants]]:
+    """Return how long the shared cache keeps data, and the constants of every class and format."""
+    tried = []
+    for keep_s in KEPT_S:
+        kept = [row._replace(machine=row.machine._replace(keep_s=keep_s)) for _, row in rows]
+        gemm = [row for row in kept if row.work.op_class == "gemm"]
+        tried.append((sum(_error(part, "gemm", fmt) for fmt, part in _by_format(gemm)), keep_s))
+    keep_s = min(tried)[1]
+    groups: dict[tuple[str, str], list[Timed]] = defaultdict(list)
+    for _, row in rows:
+        groups[row.work.op_class, row.fmt].append(row._replace(machine=row.machine._replace(keep_s=keep_s)))
+    return keep_s, {key: fit(group, *key) for key, group in groups.items()}
+
+
+def _by_format(rows: Sequence[Timed]) -> Iterator[tuple[str, list[Timed]]]:
+    for fmt in sorted({row.fmt for row in rows}):
+        yield fmt, [row for row in rows if row.fmt == fmt]
+
+
+def _error(rows: Sequence[Timed], op_class: str, fmt: str) -> float:
+    from .calibration_fit import predicted
+
+    curves = {row.machine.threads: Curve(row.machine) for row in rows}
+    found = predicted(rows, fit(rows, op_class, fmt), curves)
+    return float(np.mean(np.abs(found / np.array([row.seconds for row in rows]) - 1)))
+
+
+def _record(
+    facts: Mapping[str, Any], fitted: Mapping[tuple[str, str], Constants], rows: Sequence[tuple[str, Timed]]
+) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    shapes: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for name, row in rows:
+        shapes[row.work.op_class, row.fmt].add(name)
+    defaults = Constants()._asdict()
+    cases = [
+        {
+            "library": BACKEND, "op_class": key[0], "format": key[1], "shapes": len(shapes[key]),
+            "constants": {name: value for name, value in one._asdict().items() if value != defaults[name]},
+        }
+        for key, one in sorted(fitted.items())
+    ]  # fmt: skip
+    return {"isa": facts["isa"], "year": now.year, "date": f"{now:%Y-%m-%d}", "facts": dict(facts), "cases": cases}
