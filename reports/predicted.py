@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
@@ -49,22 +50,32 @@ def predicted(frame: pd.DataFrame) -> Figure:
     drawn = rows[[MEASURED, *panels]].to_numpy(float)
     limits = (float(drawn[drawn > 0].min()) / MARGIN, float(np.nanmax(drawn)) * MARGIN)
     figure, axes = plt.subplots(
-        1, len(panels), figsize=(4.6 * len(panels), 5.9), squeeze=False, layout="constrained", sharex=True, sharey=True
+        1, len(panels), figsize=(4.6 * len(panels), 6.2), squeeze=False, layout="constrained", sharex=True, sharey=True
     )
     for panel, column in zip(axes[0], panels, strict=True):
-        _scatter(panel, rows[rows[column] > 0], column, limits)
+        _scatter(panel, rows, column, limits)
     axes[0][0].set_ylabel("predicted")
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=9, handletextpad=0.2)
+    labelled = {name: handle for one in axes[0] for handle, name in zip(*one.get_legend_handles_labels(), strict=True)}
+    names = sorted(labelled)
+    figure.legend(
+        [labelled[name] for name in names],
+        names,
+        loc="outside lower center",
+        ncols=5,
+        frameon=False,
+        fontsize=9,
+        handletextpad=0.2,
+    )
     machine, network = (", ".join(rows[name].astype(str).unique()[:4]) for name in ("chip", "network"))
     figure.suptitle(f"{network} on {machine}\n", x=0.01, ha="left", fontsize=11, parse_math=False)
     return figure
 
 
 def _scatter(axes: Axes, rows: pd.DataFrame, column: str, limits: tuple[float, float]) -> None:
-    """Draw one prediction over the measured seconds."""
-    for index, (operator, group) in enumerate(rows.groupby("operator", sort=True)):
-        marker, color = STYLES[index % len(STYLES)]
+    """Draw one prediction over the measured seconds; what is predicted to take none has no place on the axes."""
+    styles = dict(zip(sorted(rows["operator"].unique()), cycle(STYLES), strict=False))
+    for operator, group in rows[rows[column] > 0].groupby("operator", sort=True):
+        marker, color = styles[operator]
         axes.scatter(
             group[MEASURED],
             group[column],
@@ -92,4 +103,6 @@ def _errors(rows: pd.DataFrame, column: str) -> str:
     if scored.empty:
         return "all rows were calibrated on"
     errors = 100 * (scored[column] / scored[MEASURED] - 1).abs()
-    return f"mean error {errors.mean():.1f} %, median {errors.median():.1f} %, {len(scored)} layers"
+    undrawn = int((rows[column] <= 0).sum())
+    left_out = f", {undrawn} of no time not drawn" if undrawn else ""
+    return f"mean error {errors.mean():.1f} %, median {errors.median():.1f} %\n{len(scored)} layers{left_out}"

@@ -44,7 +44,23 @@ def drawn(rows: pd.DataFrame, report: str = "layers") -> Figure:
     return figure
 
 
-@pytest.mark.parametrize("report", catalog.names("report"))
+def predictions() -> pd.DataFrame:
+    """Return three layers measured, and predicted twice; one of them takes no time in the datasheet's eyes."""
+    return pd.DataFrame(
+        {
+            "network": "tiny",
+            "chip": "cpu:host",
+            "operator": ["conv", "matmul", "reshape"],
+            "measured_seconds": [1e-3, 2e-4, 5e-6],
+            "datasheet_seconds": [5e-4, 1e-4, 0.0],
+            "calibrated_seconds": [1.1e-3, 1.8e-4, 4e-6],
+            "repeated_seconds": [1e-3, 2.1e-4, 5e-6],
+            "fitted_on": [False, False, True],
+        }
+    )
+
+
+@pytest.mark.parametrize("report", sorted({*catalog.names("report")} - {"predicted"}))
 def test_every_report_draws_a_result_and_labels_its_axes(report: str) -> None:
     runs = (frame("mlp", chip) for chip in catalog.names("chip"))
     axes = drawn(next(rows for rows in runs if set(catalog.report_needs(report)) <= set(rows)), report).axes
@@ -126,3 +142,19 @@ def test_runs_of_different_clocks_are_drawn_in_time() -> None:
     assert first.get_xlabel() == second.get_xlabel() == "time"
     taking = rows[rows["total_cycles"] > 0]
     assert widths(first) + widths(second) == pytest.approx(taking["seconds"].sum())
+
+
+def test_points_lie_where_they_were_measured_and_predicted_whatever_panel_lacks_them() -> None:
+    datasheet, calibrated, repeated = drawn(predictions(), "predicted").axes
+    assert [len(panel.collections) for panel in (datasheet, calibrated, repeated)] == [2, 3, 3]
+    places = {str(dots.get_label()): dots.get_offsets() for dots in calibrated.collections}
+    assert places["conv"].tolist() == [[1e-3, 1.1e-3]]  # type: ignore[union-attr]
+    for one, other in zip(datasheet.collections, calibrated.collections, strict=False):
+        assert (one.get_facecolor() == other.get_facecolor()).all()
+
+
+def test_errors_of_what_was_not_fitted_on_stand_above_the_points() -> None:
+    datasheet, calibrated, _ = drawn(predictions(), "predicted").axes
+    # |1.1/1 - 1| and |1.8/2 - 1|; the third was fitted on
+    assert calibrated.get_title("left").endswith("mean error 10.0 %, median 10.0 %\n2 layers")
+    assert datasheet.get_title("left").endswith("mean error 50.0 %, median 50.0 %\n2 layers, 1 of no time not drawn")
