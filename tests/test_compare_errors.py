@@ -59,7 +59,7 @@ def test_the_files_that_the_malformed_ones_are_made_of_compare(here: Path) -> No
         ("run --fail-above nan", "--fail-above nan is not a percentage from 0 on"),
         ("run --fail-above inf", "--fail-above inf is not a percentage from 0 on"),
         (f"run --with {'x' * 5000}.csv", "no comparison table at 'xxx"),
-        ("", "Missing argument 'RESULT...'"),
+        ("", "Missing argument 'RESULT|NETWORK...'"),
     ],
 )
 def test_an_unknown_name_is_a_usage_error(words: str, sentence: str, here: Path) -> None:

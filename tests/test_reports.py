@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -150,7 +151,7 @@ def test_points_lie_where_they_were_measured_and_predicted_whatever_panel_lacks_
     places = {str(dots.get_label()): dots.get_offsets() for dots in calibrated.collections}
     assert places["conv"].tolist() == [[1e-3, 1.1e-3]]  # type: ignore[union-attr]
     for one, other in zip(datasheet.collections, calibrated.collections, strict=False):
-        assert (one.get_facecolor() == other.get_facecolor()).all()
+        assert np.array_equal(one.get_facecolor(), other.get_facecolor())
 
 
 def test_errors_of_what_was_not_fitted_on_stand_above_the_points() -> None:

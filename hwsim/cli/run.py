@@ -31,7 +31,8 @@ LIKE = ("scale-sim",)
     help="Chip or chips: NAME:key=value,... or a .py file; 'all' that can run it.",
 )
 @click.option("--dataflow", help="What stays in the PEs; the chip's own by default.")
-@click.option("--format", "fmt", help="Number format; the chip's first by default.")
+@click.option("--format", "fmt", help="Number format, and those of layers: int8,conv1=fp16; the chip's by default.")
+@click.option("--convert", is_flag=True, help="Take the nearest format that a chip has for one it lacks.")
 @click.option(
     "--fidelity",
     default="closed",
@@ -56,6 +57,7 @@ def run(
     chips: str,
     dataflow: str | None,
     fmt: str | None,
+    convert: bool,
     fidelity: str,
     seed: int,
     inputs: str | None,
@@ -85,7 +87,7 @@ def run(
     try:
         for machine in machines:
             try:
-                result = _simulate(net, machine, dataflow, fmt, fidelity, seed)
+                result = _simulate(net, machine, dataflow, fmt, convert, fidelity, seed)
             except InputError as error:
                 refused.append(error)
                 continue
@@ -99,12 +101,27 @@ def run(
 
 
 def _simulate(
-    network: Network, chip: Accelerator, dataflow: str | None, fmt: str | None, fidelity: str, seed: int
+    network: Network,
+    chip: Accelerator,
+    dataflow: str | None,
+    fmt: str | None,
+    convert: bool,
+    fidelity: str,
+    seed: int,
 ) -> NetworkResult:
     from hwsim.simulate import simulate
 
     with progress(network) as done:
-        return simulate(network, on=chip, dataflow=dataflow, format=fmt, fidelity=fidelity, seed=seed, on_layer=done)
+        return simulate(
+            network,
+            on=chip,
+            dataflow=dataflow,
+            format=fmt,
+            convert=convert,
+            fidelity=fidelity,
+            seed=seed,
+            on_layer=done,
+        )
 
 
 def _tell(refused: list[InputError], may_refuse: bool) -> None:

@@ -6,7 +6,6 @@ What it finds goes to the user's cache, where `cpu:host` reads it, with the fing
 from __future__ import annotations
 
 import json
-import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -29,6 +28,7 @@ from hwsim.units import BITS_PER_BYTE
 
 from .calibration_fit import Timed, fit
 from .calibration_networks import BESIDE, calibration_networks
+from .streams import stream
 
 if TYPE_CHECKING:
     from hwsim.formats import NumberFormat
@@ -38,7 +38,7 @@ BACKEND = "onnxruntime"
 SAMPLES = 7
 """Runs of each network."""
 
-STREAMS_MIB = {"l2_bytes_s": 0.5, "l3_bytes_s": 8.0, "memory_bytes_s": 256.0}
+STREAMS_MIB = {"l1_bytes_s": 0.015, "l2_bytes_s": 0.5, "l3_bytes_s": 8.0, "memory_bytes_s": 256.0}
 """How much each thread streams of each level."""
 
 KEPT_S = (2e-3, 4e-3, 6e-3, 12e-3, 50e-3, 1e3)
@@ -63,15 +63,15 @@ def calibrate(backend: str = "", budget_s: float = 55) -> Path:
     return write_host(json.dumps(_record({**facts, "keep_s": keep_s}, fitted, rows), indent=1))
 
 
-def streams(threads: int) -> dict[str, float]:
+def streams(threads: int) -> dict[str, Any]:
     """Return the bytes/s of each thread in L2 and L3 and of all off-chip, and the clock [MHz]."""
     from .machine import this_machine
 
     machine = this_machine()
-    found = {name: _stream(mib, threads) for name, mib in STREAMS_MIB.items()}
-    alone = _stream(STREAMS_MIB["memory_bytes_s"], 1)
+    found = {name: stream(mib, threads) for name, mib in STREAMS_MIB.items()}
+    alone = stream(STREAMS_MIB["memory_bytes_s"], 1)
     return {
-        "l1_bytes_s": 4 * found["l2_bytes_s"], "l2_bytes_s": found["l2_bytes_s"], "l3_bytes_s": found["l3_bytes_s"],
+        "l1_bytes_s": found["l1_bytes_s"], "l2_bytes_s": found["l2_bytes_s"], "l3_bytes_s": found["l3_bytes_s"],
         "memory_bytes_s": threads * found["memory_bytes_s"], "core_bytes_s": alone, "call_s": 35e-6,
         "bandwidth_gb_s": threads * found["memory_bytes_s"] / 1e9, "clock_mhz": machine.clock_hz / 1e6,
         "l3_bytes": float(_shared_bytes(machine.last_level_bytes, threads)),
@@ -85,30 +85,6 @@ SHARED_AT_MOST = 56 * 2**20
 
 def _shared_bytes(last_level_bytes: int, threads: int) -> int:
     return min(last_level_bytes, SHARED_AT_MOST * threads) or 16 * 2**20
-
-
-def _stream(mib: float, threads: int) -> float:
-    """Return the bytes/s with which each thread sums its own array again and again."""
-    arrays = [np.ones(int(mib * 2**18), np.float32) for _ in range(threads)]
-    repeats = max(1, int(64 / mib))
-    gate = threading.Barrier(threads + 1)
-
-    def run(own: Any) -> None:
-        gate.wait()
-        for _ in range(repeats):
-            own.sum()
-
-    seconds = []
-    for _ in range(3):
-        workers = [threading.Thread(target=run, args=(one,)) for one in arrays]
-        for worker in workers:
-            worker.start()
-        gate.wait()
-        started = perf_counter()
-        for worker in workers:
-            worker.join()
-        seconds.append(perf_counter() - started)
-    return repeats * arrays[0].nbytes / median(seconds)
 
 
 def _timed(facts: Mapping[str, Any], in_time: Any) -> Iterator[tuple[str, Timed]]:

@@ -16,7 +16,6 @@ from hwsim.formats import NumberFormat
 from hwsim.ir.layer import Kind, Layer
 from hwsim.ir.network import Network
 from hwsim.mapping.roofline import roofline_seconds
-from hwsim.results.record import Row
 from hwsim.simulate import simulate
 
 MEASURED = "measured"
@@ -146,11 +145,6 @@ def require_below(found: Iterable[Accuracy], limit_percent: float) -> None:
         raise LimitError(
             f"the mean absolute error, {case}, is {one.mean_percent:.4g} %; the limit is {limit_percent:g} %"
         )
-
-
-def frame_rows(network: Network, chip: str, rows: Sequence[Predicted]) -> list[Row]:
-    """Return the rows as tables have them, with network and machine."""
-    return [{"network": network.name, "chip": chip, **row._asdict()} for row in rows]
 
 
 def _root(name: str, fused: Mapping[str, str]) -> str:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 FIDELITY = "measured"
 
+HALVES = ("seconds_first_half", "seconds_second_half")
+"""Medians over the first half of the runs, and over the second."""
+
 SPLIT = "a measurement does not split a layer's cycles: compute_cycles are its seconds times the clock, the others 0"
 
 
@@ -89,6 +92,7 @@ class Measurement:
             "spread_fraction": series.spread,
             "noisy": series.noisy,
             "fused_into": into,
+            **dict(zip(HALVES, series.halves_s, strict=True)),
         }
 
     def _share_j(self, series: Series) -> float:

@@ -51,12 +51,16 @@ class Series:
         return (self.p90_s - self.p10_s) / self.median_s if self.median_s else 0.0
 
     @property
+    def halves_s(self) -> tuple[float, float]:
+        """The medians of the first and of the second half."""
+        half = max(1, len(self.seconds) // 2)
+        return quantile(self.seconds[:half], 0.5), quantile(self.seconds[-half:], 0.5)
+
+    @property
     def drift(self) -> float:
         """By how much the median of the second half exceeds that of the first, relative to the whole's."""
-        half = len(self.seconds) // 2
-        if not half or not self.median_s:
-            return 0.0
-        return (quantile(self.seconds[-half:], 0.5) - quantile(self.seconds[:half], 0.5)) / self.median_s
+        first_s, second_s = self.halves_s
+        return (second_s - first_s) / self.median_s if self.median_s else 0.0
 
     @property
     def noisy(self) -> bool:

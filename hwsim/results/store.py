@@ -161,6 +161,11 @@ def read_subjects(folder: Path) -> list[Subject]:
 
     Raises `UsageError` without one, `InputError` if it is malformed.
     """
+    return [subject(result, str(folder)) for result in read_results(folder)]
+
+
+def read_results(folder: Path) -> list[Any]:
+    """Return the results of a result folder as they were written; raises as `read_subjects`, which checks more."""
     path = _existing(folder, RESULT)
     try:
         whole = json.loads(read_bounded(path, "result", MAX_BYTES))
@@ -169,7 +174,7 @@ def read_subjects(folder: Path) -> list[Subject]:
     results = whole.get("results", [whole]) if isinstance(whole, dict) else None
     if not isinstance(results, list) or not results:
         raise InputError(f"result '{path}' holds no results: it is none that hwsim run wrote")
-    return [subject(result, str(folder)) for result in results]
+    return results
 
 
 def read_frame(folder: Path) -> pd.DataFrame:

@@ -1,1 +1,10 @@
-"""HOW a CPU's libraries place operators: vector or matrix tiles, cache blocks, threads."""
+"""HOW a layer is placed on a CPU: blocks of outputs on threads, in registers and caches, and how long it takes there.
+
+| module      | noun                                                                                |
+|-------------|-------------------------------------------------------------------------------------|
+| `machine`   | `Machine`: cores, vectors, caches and memory as the times read them                  |
+| `constants` | `Constants`: what is fitted, per class of operators and format; typical and ideal    |
+| `work`      | `Work`: what a library's operator does, in padded multiply-accumulates and bytes     |
+| `times`     | seconds of work on a machine                                                         |
+| `blocks`    | `BlockMapping`: the loop nest, and the place of a product in it                      |
+"""

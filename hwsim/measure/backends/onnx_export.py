@@ -15,7 +15,8 @@ from hwsim.ir.layer import Kind, Layer
 from hwsim.ir.network import Network
 
 from .onnx_graph import Graph, tensor_name
-from .onnx_operators import Place, add_layer
+from .onnx_operators import add_layer
+from .onnx_place import Place
 
 MAX_NODES = 20_000
 """Operators of a graph with all steps written out."""

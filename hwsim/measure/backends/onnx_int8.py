@@ -17,10 +17,11 @@ from hwsim.functional.parameters import Array, Parameters
 from hwsim.ir.layer import Kind, Layer
 from hwsim.ir.network import Network
 
+from . import onnx_layouts as layouts
 from . import onnx_operators as plain
 from .onnx_export import Export, Written, given, last_in_order, write
 from .onnx_graph import CONTRIBUTED
-from .onnx_operators import Place
+from .onnx_place import Place, refused
 
 LEVELS, LARGEST = 255, 127
 """Steps of a uint8 from its least value to its largest, and the largest int8."""
@@ -186,7 +187,7 @@ class _Quantiser:
         weights, bias = plain.linear_weights(layer, place.parameters)
         if layer.G > 1:
             if bias is not None:
-                raise plain.refused(layer)
+                raise refused(layer)
             stored, _ = self._weights(place, weights.swapaxes(-1, -2), None)
             place.node("QLinearMatMul", [*self._read(place)[0], *stored, *y])
             return True
@@ -234,13 +235,13 @@ class _Quantiser:
         layer = place.layer
         operands = [name for operand in self._read(place) for name in operand]
         given = [*self._pair(place, layer.name), *operands]
-        place.node("QLinearConcat", given, domain=CONTRIBUTED, axis=plain.concatenation_axis(layer))
+        place.node("QLinearConcat", given, domain=CONTRIBUTED, axis=layouts.concatenation_axis(layer))
         return True
 
     def _reshape(self, place: Place) -> bool:
         if place.layer.function == "embedding":
-            raise plain.refused(place.layer)
-        plain.reshape(place)
+            raise refused(place.layer)
+        layouts.reshape(place)
         return True
 
     def _softmax(self, place: Place) -> bool:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from hwsim.errors import InputError
-from hwsim.functional.layouts import SAME_ORDER, rearranged
 from hwsim.functional.operators import EPSILON, LRN_ALPHA, LRN_BETA, LRN_K, LRN_SIZE
 from hwsim.functional.parameters import Array, Parameters
 from hwsim.ir.layer import Kind, Layer
-from hwsim.ir.network import Network
 
-from .onnx_graph import Graph
+from .onnx_layouts import concatenation, reshape
+from .onnx_place import Place, refused
 
 ACTIVATIONS = {
     "relu": "Relu",
@@ -58,30 +56,6 @@ UNARY = {
     "tan": "Tan",
 }
 POOLS = {"max": "MaxPool", "average": "AveragePool", "l2": "LpPool"}
-
-
-class Place(NamedTuple):
-    """Where a layer's nodes go: the graph, the network and its weights, what is read and what is to be computed."""
-
-    graph: Graph
-    network: Network
-    parameters: Parameters
-    layer: Layer
-    inputs: Sequence[str]
-    output: str
-
-    def part(self, name: str) -> str:
-        """Return the name of a tensor on the way to the output."""
-        return f"{self.output}/{name}"
-
-    def constant(self, name: str, value: Any) -> str:
-        """Return the name of a constant of the layer, the same in all of its steps."""
-        return self.graph.constant(f"{self.output.partition('@')[0]}/{name}", value)
-
-    def node(self, operator: str, inputs: Sequence[str] | None = None, output: str = "", **attributes: Any) -> str:
-        """Add an operator, by default from all inputs to the output."""
-        read = self.inputs if inputs is None else inputs
-        return self.graph.node(operator, read, output or self.output, **attributes)
 
 
 def add_layer(place: Place) -> None:
@@ -272,81 +246,6 @@ def _softmax(place: Place) -> None:
     place.node("LogSoftmax" if place.layer.function == "log" else "Softmax", axis=-1)
 
 
-def concatenation_axis(layer: Layer) -> int:
-    """Return the dimension along which operands are joined: the one in which the result is longer."""
-    longer = (axis for axis, size in enumerate(layer.output_shape) if size != layer.input_shapes[0][axis])
-    return next(longer, 0)
-
-
-def _concatenation(place: Place) -> None:
-    place.node("Concat", axis=concatenation_axis(place.layer))
-
-
-def reshape(place: Place) -> None:
-    """Add a change of layout, which is the same for numbers of all types."""
-    layer, name = place.layer, place.layer.function
-    shape = np.asarray(layer.output_shape, np.int64)
-    if name in SAME_ORDER:
-        place.node("Reshape", [*place.inputs, place.constant("shape", shape)])
-    elif name == "expand":
-        place.node("Expand", [*place.inputs, place.constant("shape", shape)])
-    elif name == "embedding":
-        table = place.parameters.given(layer, 0)
-        if table is None:
-            raise refused(layer)
-        indices = place.node("Cast", place.inputs, place.part("indices"), to=7)
-        rows = place.node("Gather", [place.constant("table", table), indices], place.part("rows"))
-        place.node("Reshape", [rows, place.constant("shape", shape)])
-    else:
-        _moved(place)
-
-
-def _moved(place: Place) -> None:
-    """Add a transposition or a slice, read off where it puts the numbers 0, 1, 2, ..."""
-    layer = place.layer
-    before, after = layer.input_shapes[0], layer.output_shape
-    numbers: Any = np.arange(prod(before)).reshape(before)
-    moved = rearranged(layer, numbers, place.network, place.parameters)
-    first = int(moved.reshape(-1)[0])
-    starts = np.unravel_index(first, before)
-    if layer.function == "transpose":
-        place.node("Transpose", _squeezed(place, before), place.part("turned"), perm=_order(before, moved))
-        target = place.constant("shape", np.asarray(after, np.int64))
-        place.node("Reshape", [place.part("turned"), target])
-        return
-    axis = next((axis for axis, size in enumerate(after) if size != before[axis]), 0)
-    start = int(starts[axis])
-    bounds = {"starts": [start], "ends": [start + after[axis]], "axes": [axis]}
-    names = [place.constant(name, np.asarray(value, np.int64)) for name, value in bounds.items()]
-    place.node("Slice", [*place.inputs, *names])
-
-
-def _squeezed(place: Place, before: Sequence[int]) -> list[str]:
-    sizes = [size for size in before if size > 1]
-    if len(sizes) == len(before):
-        return list(place.inputs)
-    shape = place.constant("squeezed", np.asarray(sizes, np.int64))
-    return [place.node("Reshape", [*place.inputs, shape], place.part("squeezed"))]
-
-
-def _order(before: Sequence[int], moved: Any) -> list[int]:
-    """Return which dimension above 1 of `before` each one above 1 of the result is."""
-    sizes = [size for size in before if size > 1]
-    strides = [prod(sizes[axis + 1 :]) for axis in range(len(sizes))]
-    kept = np.squeeze(moved)
-    corner = (0,) * kept.ndim
-    steps = [int(kept[(*corner[:axis], 1, *corner[axis + 1 :])] - kept[corner]) for axis in range(kept.ndim)]
-    return [strides.index(step) for step in steps]
-
-
-def refused(layer: Layer) -> InputError:
-    """Return the error for a layer that is not offered."""
-    what = f"{layer.kind} '{layer.function}'" if layer.function else f"{layer.kind}"
-    return InputError(
-        f"layer '{layer.name}': onnxruntime is not given {what} by this program, or its constants are not known"
-    )
-
-
 def _unsupported(place: Place) -> None:
     raise refused(place.layer)
 
@@ -359,7 +258,7 @@ OPERATORS: dict[Kind, Callable[[Place], None]] = {
     Kind.ELEMENTWISE: _elementwise,
     Kind.NORMALISATION: _normalisation,
     Kind.SOFTMAX: _softmax,
-    Kind.CONCATENATION: _concatenation,
+    Kind.CONCATENATION: concatenation,
     Kind.RESHAPE: reshape,
     Kind.UNSUPPORTED: _unsupported,
 }

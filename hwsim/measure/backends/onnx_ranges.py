@@ -10,7 +10,8 @@ from hwsim.functional.parameters import Array, Parameters
 from hwsim.ir.network import Network
 
 from .onnx_export import given, write
-from .onnx_operators import Place, add_layer
+from .onnx_operators import add_layer
+from .onnx_place import Place
 
 
 def ranges(network: Network, parameters: Parameters, values: Mapping[str, Array]) -> dict[str, tuple[float, float]]:

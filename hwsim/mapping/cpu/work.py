@@ -1,0 +1,147 @@
+"""What a library's operator does for a layer: multiply-accumulates of whole tiles, and bytes.
+
+Convolutions in fp32 are direct, on channels in blocks of a vector: a tile is 6 columns of outputs by up to 4 vectors of
+filters, and the 16 channels of a block are summed per visit (onnxruntime's MLAS, `sconv.h` and `snchwc.cpp`). In int8
+channels go in fours, and images whose channels do not, or in groups, are copied into a matrix first (`qlinearconv.cc`).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import prod
+from typing import NamedTuple
+
+from hwsim.ir.layer import Kind, Layer
+from hwsim.units import BITS_PER_BYTE, ceil_div
+
+TILE_COLUMNS, TILE_VECTORS = 6, 4
+"""Outputs of one channel, and vectors of channels, whose sums stay in registers: 24 of 32."""
+
+SET_COST = {"fp32": (0.0, 4 / 3, 2.0, 3.0), "int8": (0.0, 5 / 3, 2.0, 3.0)}
+"""What a last set of 0 to 3 vectors of filters costs, in vectors: 6 sums do not hide the latency of 4 or 5 cycles."""
+
+MATRIX_ROWS = 16
+"""Rows of a tile of AMX (Intel 64 and IA-32 Architectures Optimization Reference Manual)."""
+
+POINTWISE_CHANNELS = 128
+"""Channels that a 1x1 convolution sums per visit of a tile."""
+
+PER_DOT = {"fp32": 1, "bf16": 2, "fp16": 1, "int8": 4}
+"""Products that one lane sums at once."""
+
+
+class Work(NamedTuple):
+    """One step of an operator: `macs` in whole tiles, or operations, and the bytes it reads and writes.
+
+    `single` is the part of columns outside whole tiles, `row` and `visit` are rows and products in one visit of a
+    tile (0: all at once), `gathered` and `rounded` elements that are copied and rounded apart. `sets` are the
+    vectors of filters of one group, in whole sets and the cost of the last, over `repeats` images and groups: threads
+    share rows of all sets evenly by number. `pieces` are tensors put together.
+    """
+
+    op_class: str
+    macs: int
+    input_bytes: float
+    weight_bytes: float
+    output_bytes: float
+    steps: int
+    single: float = 0.0
+    row: int = 0
+    visit: int = 0
+    gathered: int = 0
+    rounded: int = 0
+    sets: tuple[int, float] = (0, 0.0)
+    repeats: int = 0
+    pieces: int = 1
+    matrix: bool = False
+
+
+@lru_cache(maxsize=65536)
+def work_of(
+    layer: Layer, fmt: str, bits: int, lanes: int, planar: bool = False, pieces: int = 1, matrix: bool = False
+) -> Work:
+    """Return the work of one step of a layer in `fmt` of `bits`, on vectors of `lanes` sums.
+
+    `planar` says that its input lies channel by channel, `pieces` how many tensors a change of layout reads, `matrix`
+    that products of matrices go to a unit that takes 16 rows at once (the library's convolutions in int8 do not).
+    """
+    read = sum(prod(shape) for shape in layer.input_shapes) * bits / BITS_PER_BYTE
+    written = layer.output_elements * bits / BITS_PER_BYTE
+    if layer.kind is Kind.CONV:
+        return _conv(layer, fmt, lanes, read, layer.weight_elements * bits / BITS_PER_BYTE, written)
+    if layer.kind is Kind.MATMUL:
+        shared = len(layer.inputs) == 1
+        weights = layer.weight_elements * bits / BITS_PER_BYTE if shared else 0.0
+        rows = ceil_div(layer.N, MATRIX_ROWS) * MATRIX_ROWS if matrix else layer.N
+        macs = layer.G * rows * ceil_div(layer.K, lanes) * lanes * layer.C
+        op_class = "gemm" if shared else "bmm"
+        return Work(op_class, macs, read, weights, written, layer.steps, row=rows, matrix=matrix)
+    op_class = CLASS_OF.get(layer.kind, "layout")
+    if op_class == "pool" and planar:
+        # one output at a time, whatever its window
+        return Work("planar_pool", layer.output_elements, read, 0.0, written, layer.steps)
+    return Work(op_class, layer.operations // layer.steps, read, 0.0, written, layer.steps, pieces=pieces)
+
+
+CLASS_OF = {
+    Kind.POOL: "pool",
+    Kind.ELEMENTWISE: "elementwise",
+    Kind.ACTIVATION: "elementwise",
+    Kind.NORMALISATION: "normalisation",
+    Kind.SOFTMAX: "softmax",
+}
+"""Classes of operators that are no products; what is not here is a change of layout."""
+
+
+def _conv(layer: Layer, fmt: str, lanes: int, read: float, weights: float, written: float) -> Work:
+    taps = layer.R * layer.S
+    if layer.G > 1 and layer.C == 1:
+        macs = layer.N * ceil_div(layer.G * layer.K, lanes) * lanes * layer.P * layer.Q * taps
+        return Work("depthwise", macs, read, weights, written, layer.steps)
+    op_class = "pointwise" if taps == 1 else "conv"
+    full, last = divmod(ceil_div(layer.K, lanes), TILE_VECTORS)
+    cost = SET_COST["int8" if fmt == "int8" else "fp32"][last]
+    filters = lanes * (full * TILE_VECTORS + cost)
+    if fmt == "int8":
+        depth = ceil_div(layer.C, PER_DOT[fmt]) * PER_DOT[fmt]
+        direct = layer.C % PER_DOT[fmt] == 0 and layer.G == 1
+        macs = round(layer.G * filters * depth * taps * layer.positions)
+        return Work(
+            op_class, macs, read, weights, written, layer.steps, visit=depth,
+            gathered=0 if direct else layer.G * layer.positions * layer.reduction,
+            rounded=0 if direct else layer.output_elements,
+        )  # fmt: skip
+    depth = layer.C if lanes > layer.C else ceil_div(layer.C, lanes) * lanes
+    flat = taps == 1 and layer.stride == (1, 1)
+    positions = layer.P * layer.Q
+    whole, single = (positions - positions % TILE_COLUMNS, positions % TILE_COLUMNS) if flat else columns(layer)
+    return Work(
+        op_class, round(layer.G * filters * depth * taps * layer.positions), read, weights, written, layer.steps,
+        single=single / (whole + single),
+        visit=min(depth, POINTWISE_CHANNELS) if taps == 1 else min(layer.C, lanes) * taps,
+        sets=(full, cost), repeats=layer.N * layer.G,
+    )  # fmt: skip
+
+
+def columns(layer: Layer) -> tuple[int, int]:
+    """Return the columns of outputs in whole tiles, and those beside them: at the padding, and what is left over."""
+    left = min(layer.Q, ceil_div(layer.padding[1], layer.stride[1]))
+    reach = (layer.Q - 1) * layer.stride[1] + layer.dilation[1] * (layer.S - 1) + 1 - layer.padding[1]
+    right = min(layer.Q - left, max(0, ceil_div(reach - layer.input_shapes[0][3], layer.stride[1])))
+    inner = layer.Q - left - right
+    whole = inner - inner % TILE_COLUMNS
+    return whole, layer.Q - whole
+
+
+def heaviest_share(work: Work, threads: int) -> float:
+    """Return the part of the work that the busiest thread has: rows of all sets are dealt in equal numbers."""
+    full, last = work.sets
+    sets = full + (last > 0)
+    if threads == 1 or not sets:
+        return 1 / threads
+    of_one = full * TILE_VECTORS + last
+    length = work.repeats * sets / threads
+    whole = int(length // sets)
+    rest = length - whole * sets
+    heavy = whole * of_one + min(rest, full) * TILE_VECTORS + max(0.0, rest - full) * last
+    return heavy / (work.repeats * of_one)

@@ -1,0 +1,131 @@
+"""onnxruntime runs what the network says: values against the reference, and every layer's time in one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hwsim import catalog
+from hwsim.errors import InputError
+from hwsim.functional.forward import forward
+from hwsim.functional.inputs import inputs_of
+from hwsim.ir import Network, NetworkBuilder
+
+pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+pytest.importorskip("onnx", reason="onnx is not installed")
+
+from hwsim.measure.backends import onnxruntime_
+from hwsim.measure.backends.onnx_int8 import Scale, fold, scale_of
+from hwsim.measure.backends.onnxruntime_profile import by_layer, fused_layers
+
+FP32, INT8 = catalog.number_format("fp32"), catalog.number_format("int8")
+
+
+def operators() -> Network:
+    """Return one of most operators, of prime sizes."""
+    net = NetworkBuilder("operators")
+    x = net.input("x", (2, 6, 13, 11))
+    x = net.activation("r", net.normalisation("bn", net.conv("c", x, 10, 3, stride=2, padding=(1, 0, 2, 1), groups=2)))
+    y = net.conv("d", x, 10, 3, padding=2, dilation=2, groups=10, bias=False)
+    x = net.activation("sum6", net.elementwise("sum", x, y), "relu6")
+    x = net.concatenation("both", x, net.activation("sig", y, "sigmoid"))
+    x = net.pool("p", net.normalisation("lrn", x, "local_response"), 3, stride=2, ceil_mode=True)
+    x = net.pool("a", x, 2, function="average", padding=1)
+    x = net.flatten("f", net.pool("g", x, net.shape_of(x)[2:], function="average"))
+    x = net.activation("t", net.linear("fc", x, 7), "tanh")
+    net.softmax("s", net.elementwise("scaled", x, x, function="multiply"))
+    return net.build()
+
+
+def products() -> Network:
+    """Return a product of two activations, a transposition and a normalisation over features."""
+    net = NetworkBuilder("products")
+    x = net.input("x", (3, 5, 7))
+    turned = net.layout("turned", x, (3, 7, 5), "transpose")
+    x = net.softmax("s", net.matmul("m", x, turned))
+    net.activation("g", net.normalisation("n", net.linear("l", x, 11), "layer"), "gelu")
+    return net.build()
+
+
+NETWORKS: dict[str, Network] = {
+    "operators": operators(),
+    "products": products(),
+    **{
+        spec: catalog.network(spec)
+        for spec in (
+            "mlp:hidden=13,inputs=17,batch=3",
+            "lstm:hidden=7,inputs=5,steps=3,batch=2",
+            "lstm:cell=gru,hidden=7,inputs=5,steps=3,bidirectional=True",
+            "mobilenet:image=32,width=0.25",
+            "resnet:depth=18,image=32,width=16",
+        )
+    },
+}
+
+
+def outputs_and_reference(network: Network, fmt: Any) -> list[tuple[Any, Any]]:
+    run = onnxruntime_.prepare(network, fmt, threads=1, seed=3)
+    found = run.outputs()
+    run.close()
+    expected = forward(network, inputs_of(network, "random", 3), seed=3)
+    return [(y, expected[name].reshape(y.shape)) for name, y in found.items()]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_fp32_values_are_those_of_the_reference(name: str) -> None:
+    for found, expected in outputs_and_reference(NETWORKS[name], FP32):
+        assert np.allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    "name", ["operators", "mlp:hidden=13,inputs=17,batch=3", "lstm:hidden=7,inputs=5,steps=3,batch=2"]
+)
+def test_int8_values_are_near_those_of_the_reference(name: str) -> None:
+    for found, expected in outputs_and_reference(NETWORKS[name], INT8):
+        assert np.abs(found - expected).max() <= 0.15 * np.abs(expected).max()
+
+
+def test_every_layer_is_timed_or_fused_into_one_that_is() -> None:
+    network = NETWORKS["resnet:depth=18,image=32,width=16"]
+    run = onnxruntime_.prepare(network, FP32, threads=1, seed=0)
+    samples = run.samples(3, cold=False)
+    run.close()
+    assert len(samples) == 3
+    for one in samples:
+        assert one.total_s > 0
+        assert set(one.layers_s) | set(run.fused) == {layer.name for layer in network.layers}
+        assert not set(one.layers_s) & set(run.fused)
+    assert run.fused["conv1_bn"] == run.fused["conv1_relu"] == "conv1"
+
+
+def test_another_format_and_an_operator_without_values_are_refused() -> None:
+    with pytest.raises(InputError, match="bf16"):
+        onnxruntime_.prepare(NETWORKS["products"], catalog.number_format("bf16"), 1, 0)
+    net = NetworkBuilder("unknown")
+    net.unsupported("strange", [net.input("x", (1, 3))], (1, 3), "Strange")
+    with pytest.raises(InputError, match="'strange'"):
+        onnxruntime_.prepare(net.build(), FP32, 1, 0)
+
+
+def test_a_product_without_a_call_runs_in_that_of_the_activation_behind_it() -> None:
+    net = NetworkBuilder("chain")
+    x = net.activation("r", net.normalisation("bn", net.conv("c", net.input("x", (1, 3, 5, 5)), 7, 3)))
+    net.flatten("f", x)
+    # only the activation has a call, and the change of shape has none
+    assert fused_layers(net.build(), {2}, {}) == {"bn": "c", "r": "c", "f": "c"}
+
+
+def test_changes_of_layout_count_to_their_neighbours() -> None:
+    nodes = [("ReorderInput", 1.0), ("L0_nchwc", 2.0), ("ReorderOutput_token_3", 4.0), ("Reorder_x", 8.0), ("L1", 16.0)]
+    assert list(by_layer(nodes)) == [(0, 3.0), (0, 4.0), (1, 24.0)]
+
+
+def test_scales_start_at_zero_where_nothing_is_below_it() -> None:
+    assert scale_of((0.0, 51.0)) == Scale(0.2, 0)
+    assert scale_of((-254.0, 127.0)) == Scale(2.0, 128)
+
+
+def test_only_activations_that_round_alike_are_folded() -> None:
+    assert fold(operators()) == {"bn": "c", "r": "c", "sum6": "sum"}
