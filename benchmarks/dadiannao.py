@@ -78,7 +78,7 @@ def print_speed() -> None:
     for layer in network.layers:
         if layer.operations or layer.is_mac:
             mapping = place(layer, chip, fixed16) if layer.is_mac else None
-            log = nodes_events.run(stages_of(Placed(layer, mapping), chip, fixed16), chip.options["nodes"])
+            log = nodes_events.run(stages_of(Placed(layer, mapping, fixed16), chip), chip.options["nodes"])
             messages, events = messages + log.messages, events + log.events
     elapsed = time.perf_counter() - started
     assert events <= 10 * messages + 1000 * len(network.layers), "more events than a few per message"

@@ -38,7 +38,7 @@ def compiled(app: str) -> Program:
     fmt, fused = catalog.number_format(network.format), vector.fused_producers(network)
     place = catalog.dataflow(chip.dataflow)
     placed = [
-        Placed(layer, place(layer, chip, fmt) if layer.is_mac else None, fused.get(layer.name, ""))
+        Placed(layer, place(layer, chip, fmt) if layer.is_mac else None, fmt, fused.get(layer.name, ""))
         for layer in network.layers
     ]
     return compile_network(network, placed, chip, fmt)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hwsim import catalog
 from hwsim.arch.accelerator import Accelerator
 from hwsim.engine import vector
-from hwsim.errors import UsageError, near_match
-from hwsim.formats import NumberFormat
+from hwsim.errors import InputError, UsageError, near_match
 from hwsim.ir.layer import Layer
 from hwsim.ir.network import Network
 from hwsim.mapping.placed import Placed
+from hwsim.precision import CONVERT, Asked, Precision, precision, with_conversions
 from hwsim.results.record import LayerResult, NetworkResult, WordCosts, energy_by_component
+
+if TYPE_CHECKING:
+    from hwsim.engine import Engine
 
 FIDELITIES = ("closed", "stepped")
 
@@ -23,7 +27,8 @@ def simulate(
     on: str | Accelerator = "systolic",
     *,
     dataflow: str | None = None,
-    format: str | NumberFormat | None = None,  # noqa: A002 - the option's name everywhere else
+    format: Asked = None,  # noqa: A002 - the option's name everywhere else
+    convert: bool = False,
     fidelity: str = "closed",
     seed: int = 0,
     inputs: str | None = None,
@@ -32,38 +37,43 @@ def simulate(
     """Return what `network` costs on chip `on`, layer by layer.
 
     Both are records or specs such as "resnet:depth=50" and "systolic:rows=128". Dataflow and format default to the
-    chip's first, the format to the network's own where the chip has it. `fidelity` "stepped" moves real values, drawn
-    from `seed`, and finds the same cycles and counts as "closed". With `inputs`, an .npy file or "random", the network
-    runs on them first and its densities are those measured. `on_layer` is called as each layer is done. Raises
-    `UsageError` for unknown names, `InputError` for what cannot run.
+    chip's first, the format to the network's own where the chip has it; "int8,conv1=fp16" gives layers formats of
+    their own, and with `convert` those that the chip lacks become the nearest it has. `fidelity` "stepped" moves real
+    values, drawn from `seed`, and finds the same cycles and counts as "closed". With `inputs`, an .npy file or
+    "random", the network runs on them first and its densities are those measured. `on_layer` is called as each layer
+    is done. Raises `UsageError` for unknown names, `InputError` for what cannot run.
     """
     net, chip = with_densities(catalog.network(network), inputs, seed), catalog.chip(on)
-    fmt, flow = number_format(net, chip, format), dataflow or chip.dataflow
+    formats, flow = precision(net, chip, format, convert), dataflow or chip.dataflow
     place, engine = catalog.dataflow(flow), catalog.engine(chip.engine)
-    chip.require_format(fmt)
+    require_mix(chip, engine, formats)
     if catalog.is_path(flow):
         flow = Path(flow).stem
     else:
         chip.require_dataflow(flow)
     if fidelity not in FIDELITIES:
         raise UsageError(f"no fidelity named '{fidelity}'{near_match(fidelity, FIDELITIES)}")
+    converted = with_conversions(net, formats)
+    net = converted.network
     fused = vector.fused_producers(net) if chip.fuses else {}
-    costs, components = WordCosts(chip, fmt), chip.energy.components
     placed = [
-        Placed(layer, place(layer, chip, fmt) if layer.is_mac else None, fused.get(layer.name, ""))
-        for layer in net.layers
+        Placed(layer, place(layer, chip, fmt) if layer.is_mac else None, fmt, fused.get(layer.name, ""))
+        for layer, fmt in zip(net.layers, converted.formats(fused), strict=True)
     ]
-    execution = engine.execute(net, placed, chip, fmt, fidelity, seed)
+    costs = {one.fmt: WordCosts(chip, one.fmt) for one in placed}
+    execution = engine.execute(net, placed, chip, formats.fmt, fidelity, seed)
     results = []
-    for (layer, mapping, _), outcome in zip(placed, execution.outcomes, strict=True):
-        energy = energy_by_component(outcome.counts, costs, components)
+    for (layer, mapping, fmt, _), outcome in zip(placed, execution.outcomes, strict=True):
+        energy = energy_by_component(outcome.counts, costs[fmt], chip.energy.components)
         results.append(
             LayerResult(net.name, net.batch, layer, chip, flow, fmt, *outcome[:2], energy, outcome.extras, mapping)
         )
         if on_layer is not None:
             on_layer(layer)
-    said = (*notes(net, chip, fmt, fused), *execution.notes)
-    return NetworkResult(net, chip, flow, fmt, fidelity, tuple(results), said, seed, execution.extras)
+    said = (*notes(net, chip, formats, fused), *execution.notes)
+    return NetworkResult(
+        net, chip, flow, formats.fmt, fidelity, tuple(results), said, seed, execution.extras, formats.spelled
+    )
 
 
 def with_densities(network: Network, inputs: str | None, seed: int) -> Network:
@@ -75,17 +85,28 @@ def with_densities(network: Network, inputs: str | None, seed: int) -> Network:
     return measured(network, inputs, seed)
 
 
-def number_format(network: Network, chip: Accelerator, asked: str | NumberFormat | None) -> NumberFormat:
-    """Return the format asked for, else the one the network is published in if the chip has it, else the chip's own."""
-    published = network.format if network.format in chip.formats else ""
-    return catalog.number_format(asked or published or chip.formats[0])
+def require_mix(chip: Accelerator, engine: Engine, formats: Precision) -> None:
+    """Raise `InputError` where a layer is in a format of its own and the engine runs networks in one."""
+    if formats.own and not getattr(engine, "MIXES_FORMATS", False):
+        layer, fmt = next(iter(formats.own.items()))
+        raise InputError(
+            f"chip '{chip.name}' runs a network in one format: layer '{layer}' cannot be in {fmt.name} beside "
+            f"{formats.fmt.name}"
+        )
 
 
-def notes(network: Network, chip: Accelerator, fmt: NumberFormat, fused: dict[str, str]) -> tuple[str, ...]:
-    """Return what a reader must know: the importer's notes, fused layers, zeros, operators that are not simulated."""
-    said = list(network.notes)
-    if network.format not in ("", fmt.name):
-        said.append(f"the network is published in {network.format}; this run is in {fmt.name}")
+def notes(network: Network, chip: Accelerator, formats: Precision, fused: dict[str, str]) -> tuple[str, ...]:
+    """Return what a reader must know: formats, fused layers, zeros, operators that are not simulated."""
+    said = [*network.notes, *formats.notes]
+    if network.format not in ("", formats.spelled):
+        said.append(f"the network is published in {network.format}; this run is in {formats.spelled}")
+    conversions = [layer.name for layer in network.layers if layer.function == CONVERT]
+    if conversions:
+        alone = sum(name not in fused for name in conversions)
+        said.append(
+            f"{len(conversions)} tensors are converted between formats, {alone} of them read in the one width and "
+            "written in the other"
+        )
     left = [layer for layer in network.layers if not layer.is_mac and layer.kind not in vector.UNCOMPUTED_KINDS]
     if left and not chip.vector_lanes:
         said.append(

@@ -34,8 +34,9 @@ def compiled(network: Network, fmt: str = "int8", **parameters: Any) -> Program:
     chip, number_format, fused = tpu_v1(**parameters), catalog.number_format(fmt), vector.fused_producers(network)
     place = catalog.dataflow(chip.dataflow)
     placed = [
-        Placed(layer, place(layer, chip, number_format) if layer.is_mac else None, fused.get(layer.name, ""))
+        Placed(layer, mapping, number_format, fused.get(layer.name, ""))
         for layer in network.layers
+        for mapping in [place(layer, chip, number_format) if layer.is_mac else None]
     ]
     return compile_network(network, placed, chip, number_format)
 

@@ -11,13 +11,16 @@ from hwsim.formats import NumberFormat
 from hwsim.published import table
 from hwsim.units import BITS_PER_BYTE, BYTES_PER_KIB
 
+LEAST_BITS = {"int": 8, "fp": 16}
+"""Narrowest numbers of each kind in the table."""
+
 
 def arithmetic(operation: str, fmt: str) -> tuple[float, float, Source]:
-    """Return (pJ, node [nm], source) of "add" or "multiply" on numbers of format `fmt`.
+    """Return (pJ, node [nm], source) of "add" or "multiply" on numbers of format `fmt`: "int8", "fp19", "int8x16".
 
-    Missing entries are assumed and say so: a 16-bit integer product and a 64-bit sum lie on a power of the width
-    through those of 8 and 32 bits, a product of two widths at their geometric mean, and bfloat16 costs at most what
-    fp16 does.
+    What is not in the table is assumed and says so: other widths lie on a power of the width through those of 8 and 32
+    bits, or 16 and 32 in floating point, a product of two widths at their geometric mean, and bfloat16 costs at most
+    what fp16 does.
     """
     known = {row["operation"]: row for row in table("energy")}
     row = known.get(f"{operation}_{fmt}")
@@ -26,16 +29,34 @@ def arithmetic(operation: str, fmt: str) -> tuple[float, float, Source]:
     if fmt == "bf16":
         energy_pj, node_nm, source = arithmetic(operation, "fp16")
         return energy_pj, node_nm, Source.assumed(f"bf16 {operation} taken as fp16's, an upper bound ({source})")
-    bits = geometric_mean(map(int, fmt.removeprefix("int").split("x")))
-    low, high = known[f"{operation}_int8"], known[f"{operation}_int32"]
-    points = [(8.0, float(low["energy_pj"])), (32.0, float(high["energy_pj"]))]
-    why = f"{fmt} {operation} on a power of the width through the 8 and 32 bit entries ({_source(low)})"
+    kind = "fp" if fmt.startswith("fp") else "int"
+    least = LEAST_BITS[kind]
+    bits = geometric_mean(map(int, fmt.removeprefix(kind).split("x")))
+    low, high = known[f"{operation}_{kind}{least}"], known[f"{operation}_{kind}32"]
+    points = [(float(least), float(low["energy_pj"])), (32.0, float(high["energy_pj"]))]
+    why = f"{fmt} {operation} on a power of the width through the {least} and 32 bit entries ({_source(low)})"
     return log_interpolate(bits, points), float(low["node_nm"]), Source.assumed(why)
+
+
+def product(fmt: NumberFormat) -> tuple[float, float, Source]:
+    """Return (pJ, node [nm], source) of a multiplication in `fmt`, by its kind and the widths that a multiplier reads.
+
+    Of two numbers that are -1 and 1 it is an XNOR gate, taken as a sixteenth of the addition of 8-bit integers: one
+    gate of the two XORs in each of its 8 full adders.
+    """
+    if len(fmt.levels) == 2:
+        energy_pj, node_nm, source = arithmetic("add", "int8")
+        why = f"{fmt.name} multiply is one XNOR, taken as a sixteenth of an int8 add: two XORs in each full adder"
+        return energy_pj / 16, node_nm, Source.assumed(f"{why} ({source})")
+    weight, given = fmt.multiplied_bits("weight"), fmt.multiplied_bits("input")
+    if fmt.name == "bf16":
+        return arithmetic("multiply", "bf16")
+    return arithmetic("multiply", f"{fmt.kind}{weight}x{given}" if weight != given else f"{fmt.kind}{given}")
 
 
 def mac_entry(fmt: NumberFormat, node_nm: float) -> EnergyEntry:
     """Return the energy of one multiply-accumulate in `fmt`: its product and a sum of accumulator width."""
-    product_pj, from_nm, source = arithmetic("multiply", fmt.name)
+    product_pj, from_nm, source = product(fmt)
     sum_pj, _, sum_source = arithmetic("add", f"{fmt.kind}{fmt.accumulator_bits}")
     both = source if source == sum_source else Source.assumed(f"{source}; sum: {sum_source}")
     if not source.is_assumed and not sum_source.is_assumed:

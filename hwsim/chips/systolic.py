@@ -29,13 +29,19 @@ from hwsim.arch.energy import table_of
 from hwsim.arch.reference_energy import dram_entries, mac_entry, register_entries, sram_entries, vector_entry
 from hwsim.errors import InputError
 from hwsim.formats.bf16 import bf16
+from hwsim.formats.binary import binary
+from hwsim.formats.fp8 import fp8
+from hwsim.formats.fp8_e5m2 import fp8_e5m2
 from hwsim.formats.fp16 import fp16
 from hwsim.formats.fp32 import fp32
+from hwsim.formats.int4 import int4
 from hwsim.formats.int8 import int8
 from hwsim.formats.int16 import int16
+from hwsim.formats.ternary import ternary
+from hwsim.formats.tf32 import tf32
 from hwsim.units import gb_s_to_bits_s, kib_to_bits, mhz_to_hz
 
-FORMATS = (int8, int16, fp16, bf16, fp32)
+FORMATS = (int8, int16, fp16, bf16, fp32, tf32, fp8, fp8_e5m2, int4, ternary, binary)
 DATAFLOWS = ("weight_stationary", "output_stationary", "input_stationary")
 NARROWEST_BITS, WIDEST_BITS = min(fmt.bits for fmt in FORMATS), max(fmt.accumulator_bits for fmt in FORMATS)
 BUFFERS = {"ifmap_buffer": "input", "filter_buffer": "weight", "ofmap_buffer": "output"}
@@ -160,6 +166,7 @@ def _sources(parameters: Mapping[str, object]) -> dict[str, Source]:
             2020,
             "Sec. III",
         ),
+        "speed of formats": Source.assumed("one multiply-accumulate per PE and cycle in each: a PE has a unit for it"),
         "idle PEs": Source.assumed("clock-gated: only PEs of a tile latch operands"),
         "static power": Source.assumed("none: energy is that of actions, without leakage and clock tree"),
         "layers": Source.assumed("run one after the other, each reading its input and writing its output off-chip"),

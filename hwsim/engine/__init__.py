@@ -44,7 +44,10 @@ if TYPE_CHECKING:
 
 
 class Engine(Protocol):
-    """What a module of this folder offers to be named by a chip."""
+    """What a module of this folder offers to be named by a chip.
+
+    One that has `MIXES_FORMATS = True` runs each layer in the format it is placed in; to others all are in `fmt`.
+    """
 
     def execute(
         self, network: Network, placed: Sequence[Placed], chip: Accelerator, fmt: NumberFormat, fidelity: str, seed: int

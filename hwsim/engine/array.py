@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from hwsim.results.record import NetworkResult
 
 
+MIXES_FORMATS = True
+
+
 def execute(
     network: Network, placed: Sequence[Placed], chip: Accelerator, fmt: NumberFormat, fidelity: str, seed: int
 ) -> Execution:
     """Return every layer's outcome; layers run one after the other, those that are no products on the vector lanes."""
-    return in_turn(placed, chip, fmt, fidelity, seed, closed, stepped)
+    return in_turn(placed, chip, fidelity, seed, closed, stepped)
 
 
 def spans(result: NetworkResult) -> Iterator[Iterator[Span]]:

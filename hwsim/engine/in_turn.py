@@ -29,17 +29,18 @@ class Stepped(Protocol):
 def in_turn(
     placed: Sequence[Placed],
     chip: Accelerator,
-    fmt: NumberFormat,
     fidelity: str,
     seed: int,
     closed: Closed,
     stepped: Stepped,
 ) -> Execution:
-    """Return every layer's outcome, mapped ones by `closed` or `stepped`."""
+    """Return every layer's outcome in its own format, mapped ones by `closed` or `stepped`."""
 
     def outcome(one: Placed) -> Outcome:
         if one.mapping is None:
-            return vector.closed(one.layer, chip, fmt, one.fused_into)
-        return stepped(one.mapping, chip, fmt, seed) if fidelity == "stepped" else closed(one.mapping, chip, fmt)
+            return vector.closed(one.layer, chip, one.fmt, one.fused_into)
+        return (
+            stepped(one.mapping, chip, one.fmt, seed) if fidelity == "stepped" else closed(one.mapping, chip, one.fmt)
+        )
 
     return Execution(map(outcome, placed))

@@ -39,7 +39,7 @@ def execute(
     """Return every layer's outcome, and of the network its energy per MAC, alone and over that of row-stationary."""
     costs = WordCosts(chip, fmt)
     closed_form = partial(closed, costs=costs)
-    outcomes = list(in_turn(placed, chip, fmt, fidelity, seed, closed_form, stepped).outcomes)
+    outcomes = list(in_turn(placed, chip, fidelity, seed, closed_form, stepped).outcomes)
     extras: dict[str, float] = {}
     for name, kind in KINDS.items():
         pairs = [(one.layer, found) for one, found in zip(placed, outcomes, strict=True) if one.layer.kind is kind]

@@ -42,13 +42,16 @@ UNITS = {"compute": "tiles", "feed": "fat trees"}
 """The tracks of a timeline for stages of nodes by themselves."""
 
 
+MIXES_FORMATS = True
+
+
 def execute(
     network: Network, placed: Sequence[Placed], chip: Accelerator, fmt: NumberFormat, fidelity: str, seed: int
 ) -> Execution:
     """Return every layer's outcome, one layer after the other. Raises `InputError` where nodes are too few."""
-    require_capacity(network, chip, fmt)
-    outcomes = [_outcome(one, chip, fmt, fidelity == "stepped") for one in placed]
-    return Execution(outcomes, _totals(network, outcomes, chip, fmt), _notes(network, fmt))
+    require_capacity(network, chip, fmt, {one.layer.name: one.fmt for one in placed})
+    outcomes = [_outcome(one, chip, fidelity == "stepped") for one in placed]
+    return Execution(outcomes, _totals(network, placed, outcomes, chip, fmt), _notes(placed))
 
 
 def spans(result: NetworkResult) -> Iterator[list[Span]]:
@@ -58,7 +61,7 @@ def spans(result: NetworkResult) -> Iterator[list[Span]]:
 
     for one in result.layers:
         found, at = [], result.chip.options["pipeline_cycles"]
-        for stage in stages_of(Placed(one.layer, one.mapping), result.chip, result.fmt):
+        for stage in stages_of(Placed(one.layer, one.mapping, one.fmt), result.chip):
             cycles = nodes_closed.stage_cycles(stage, result.chip.options["nodes"])
             name = type(stage).__name__.lower()
             found.append(Span(UNITS.get(name, "links"), name, at, cycles))
@@ -66,20 +69,20 @@ def spans(result: NetworkResult) -> Iterator[list[Span]]:
         yield found if one.timing.total_cycles else []
 
 
-def stages_of(one: Placed, chip: Accelerator, fmt: NumberFormat) -> list[Stage]:
+def stages_of(one: Placed, chip: Accelerator) -> list[Stage]:
     """Return what nodes do in one step of a layer that is computed by itself."""
     if isinstance(one.mapping, NodesMapping):
-        return one.mapping.stages(fmt)
-    return lane_stages(one.layer, chip, fmt)
+        return one.mapping.stages(one.fmt)
+    return lane_stages(one.layer, chip, one.fmt)
 
 
-def _outcome(one: Placed, chip: Accelerator, fmt: NumberFormat, stepped: bool) -> Outcome:
-    layer, nodes = one.layer, chip.options["nodes"]
+def _outcome(one: Placed, chip: Accelerator, stepped: bool) -> Outcome:
+    layer, nodes, fmt = one.layer, chip.options["nodes"], one.fmt
     if layer.kind in UNCOMPUTED_KINDS:
         return Outcome(Timing(), {}, _columns(one, 0, 0, 0))
     if one.fused_into:
         return Outcome(Timing(), {("vector", fmt.name, "output"): layer.operations}, _columns(one, 0, 0, 0))
-    stages = stages_of(one, chip, fmt)
+    stages = stages_of(one, chip)
     if isinstance(one.mapping, NodesMapping):
         compute, counts = one.mapping.compute_cycles, _product_counts(one.mapping, fmt)
     else:
@@ -104,9 +107,9 @@ def _stage_cycles(stages: Sequence[Stage], chip: Accelerator, stepped: bool) -> 
     return ends[-1] if ends else 0
 
 
-def _notes(network: Network, fmt: NumberFormat) -> tuple[str, ...]:
+def _notes(placed: Sequence[Placed]) -> tuple[str, ...]:
     """Return what is known of training in 16 bits: Chen et al., MICRO 2014, Table II."""
-    if fmt.bits > fixed16.bits or not any(layer.function == UPDATE for layer in network.layers):
+    if not any(one.layer.function == UPDATE and one.fmt.bits <= fixed16.bits for one in placed):
         return ()
     return (f"training in {fixed16.bits}-bit fixed point does not converge in the paper's Table II; see fixed32",)
 
@@ -171,18 +174,20 @@ def _always(cycles: int, chip: Accelerator, fmt: NumberFormat) -> dict[Action, i
     }
 
 
-def _totals(network: Network, outcomes: Sequence[Outcome], chip: Accelerator, fmt: NumberFormat) -> Row:
+def _totals(
+    network: Network, placed: Sequence[Placed], outcomes: Sequence[Outcome], chip: Accelerator, fmt: NumberFormat
+) -> Row:
     """Return the columns of the whole network; operations are two per MAC, the peak counts adders and multipliers.
 
-    The power of the nodes contains that of their eDRAM, which is on chip.
+    The peak is that of `fmt`. The power of the nodes contains that of their eDRAM, which is on chip.
     """
     cycles = sum(one.timing.total_cycles for one in outcomes)
     seconds = cycles_to_s(cycles, chip.clock_hz)
     costs = chip.energy.by_action
     energy_pj = sum(
-        count * costs[component, action].word_pj(chip.word_bits(component, operand, fmt))
-        for one in outcomes
-        for (component, action, operand), count in one.counts.items()
+        count * costs[component, action].word_pj(chip.word_bits(component, operand, one.fmt))
+        for one, found in zip(placed, outcomes, strict=True)
+        for (component, action, operand), count in found.counts.items()
     )
     return {
         "chip_power_w": pj_to_j(energy_pj) / seconds if seconds else 0.0,

@@ -56,7 +56,7 @@ def execute(
     def step(mapping: RowStationaryMapping, chip: Accelerator, fmt: NumberFormat, seed: int) -> Outcome:
         return stepped(mapping, chip, fmt, seed, outputs[mapping.layer.name])
 
-    outcomes = list(in_turn(placed, chip, fmt, fidelity, seed, one, step).outcomes)
+    outcomes = list(in_turn(placed, chip, fidelity, seed, one, step).outcomes)
     return Execution(outcomes, _convolutions(placed, outcomes, chip, fmt), _notes(placed, chip))
 
 
@@ -134,7 +134,7 @@ def _power(counts: dict[Action, int], count: Tally, chip: Accelerator, fmt: Numb
 
 def _convolutions(placed: Sequence[Placed], outcomes: Sequence[Outcome], chip: Accelerator, fmt: NumberFormat) -> Row:
     """Return the columns of all convolutions together; nothing for a network without."""
-    found = [one for (layer, _, _), one in zip(placed, outcomes, strict=True) if layer.kind is Kind.CONV]
+    found = [found for one, found in zip(placed, outcomes, strict=True) if one.layer.kind is Kind.CONV]
     if not found:
         return {}
     seconds = cycles_to_s(sum(one.timing.total_cycles for one in found), chip.clock_hz)

@@ -79,8 +79,8 @@ def execute(
 
     def outcome(one: Placed) -> Outcome:
         if not isinstance(one.mapping, CompressedMapping):
-            return vector.closed(one.layer, chip, fmt, one.fused_into)
-        return run(Run(one.mapping, network, chip, fmt, seed, fidelity == "stepped"))
+            return vector.closed(one.layer, chip, one.fmt, one.fused_into)
+        return run(Run(one.mapping, network, chip, one.fmt, seed, fidelity == "stepped"))
 
     return Execution(map(outcome, placed), notes=_notes(placed, chip))
 

@@ -4,6 +4,9 @@ Closed, the schedule is computed block by block; stepped, the units run as proce
 Both give the same cycles. Columns are those of Table 3 of Jouppi et al., ISCA 2017: shares of all cycles by what the
 matrix unit does, transfers from and to the host included, and throughput without them.
 
+A program is in one format, because all its tiles of weights take the same room in their FIFO and the same time to
+shift in.
+
 Options of a chip: `issue`, "in_order" or "decoupled" (see `Program`), and `measured_power_w`, a column if it is given.
 """
 
@@ -82,7 +85,7 @@ def spans(result: NetworkResult) -> Iterator[list[Span]]:
     """Yield the timeline of every layer, from the cycle in which the layer begins."""
     from hwsim.engine import tiles_events, trace
 
-    placed = [Placed(one.layer, one.mapping, one.extras.get("fused_into", "")) for one in result.layers]
+    placed = [Placed(one.layer, one.mapping, one.fmt, one.extras.get("fused_into", "")) for one in result.layers]
     program = compile_network(result.network, placed, result.chip, result.fmt)
     if undrawn(program):
         yield from ([] for _ in placed)

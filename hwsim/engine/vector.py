@@ -60,7 +60,8 @@ def closed(layer: Layer, chip: Accelerator, fmt: NumberFormat, fused_into: str =
         return Outcome(Timing(), {operation: layer.operations}, {"fused_into": fused_into})
     read, written = layer.steps * sum(map(prod, layer.input_shapes)), layer.steps * layer.output_elements
     compute = layer.steps * ceil_div(layer.operations // layer.steps, chip.vector_lanes)
-    stall = max(0, transfer_cycles((read + written) * fmt.bits, chip) - compute)
+    moved_bits = read * fmt.bits + written * fmt.operand_bits("output")
+    stall = max(0, transfer_cycles(moved_bits, chip) - compute)
     outer = chip.off_chip.name
     counts = {operation: layer.operations, (outer, "read", "input"): read, (outer, "write", "output"): written}
     return Outcome(Timing(compute_cycles=compute, stall_cycles=stall), counts, {"fused_into": ""})

@@ -11,5 +11,6 @@ bf16 = NumberFormat(
     accumulator="float32",
     exponent_bits=8,
     mantissa_bits=7,
+    library_type="bfloat16",
     description="bfloat16, products summed in binary32",
 )

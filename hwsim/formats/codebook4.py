@@ -10,5 +10,6 @@ codebook4 = NumberFormat(
     carrier="int16",
     accumulator="int16",
     weight_bits=4,
+    codebook=True,
     description="4-bit indices into a codebook of 16-bit fixed-point weights, 16-bit activations and sums",
 )

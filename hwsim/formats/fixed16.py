@@ -1,4 +1,7 @@
-"""16-bit fixed point with 16-bit sums, as early accelerators keep them."""
+"""16-bit fixed point with 16-bit sums, as early accelerators keep them.
+
+Where the point lies is a matter of quantisation: `hwsim.quantise.fixed(8, 8)` is Q8.8.
+"""
 
 from hwsim.formats import NumberFormat
 

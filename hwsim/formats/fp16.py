@@ -11,5 +11,6 @@ fp16 = NumberFormat(
     accumulator="float32",
     exponent_bits=5,
     mantissa_bits=10,
+    library_type="float16",
     description="IEEE 754 binary16, products summed in binary32",
 )

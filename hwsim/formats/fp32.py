@@ -11,5 +11,6 @@ fp32 = NumberFormat(
     accumulator="float32",
     exponent_bits=8,
     mantissa_bits=23,
+    library_type="float32",
     description="IEEE 754 binary32",
 )

@@ -9,5 +9,6 @@ int16 = NumberFormat(
     accumulator_bits=64,
     carrier="int16",
     accumulator="int64",
+    affine=True,
     description="16-bit integer, products summed in 64 bits",
 )

@@ -9,5 +9,6 @@ int8 = NumberFormat(
     accumulator_bits=32,
     carrier="int8",
     accumulator="int32",
+    affine=True,
     description="8-bit integer, products summed in 32 bits",
 )

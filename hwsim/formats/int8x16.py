@@ -10,5 +10,6 @@ int8x16 = NumberFormat(
     carrier="int16",
     accumulator="int32",
     weight_bits=8,
+    affine=True,
     description="8-bit integer weights with 16-bit integer activations, products summed in 32 bits",
 )

@@ -69,6 +69,7 @@ class Folding:
     weight_room_bits: int
     output_room_bits: int
     word_bits: int
+    output_bits: int
     accumulator_bits: int
     bandwidth: tuple[int, int] | None
 

@@ -5,8 +5,10 @@ In training those are many: what a layer computes forward waits for the gradient
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import accumulate
 from math import isqrt, prod
+from types import MappingProxyType
 
 from hwsim.arch.accelerator import Accelerator
 from hwsim.errors import InputError
@@ -16,16 +18,19 @@ from hwsim.ir.network import Network
 from hwsim.ir.training import UPDATE, WEIGHT_GRADIENT
 from hwsim.units import BITS_PER_BYTE, BYTES_PER_KIB, ceil_div
 
+Formats = Mapping[str, NumberFormat]
+NONE: Formats = MappingProxyType({})
 BITS_PER_MIB = BYTES_PER_KIB**2 * BITS_PER_BYTE
 
 
-def require_capacity(network: Network, chip: Accelerator, fmt: NumberFormat) -> None:
+def require_capacity(network: Network, chip: Accelerator, fmt: NumberFormat, own: Formats = NONE) -> None:
     """Raise `InputError` with the number of nodes that are needed where those of `chip` do not hold `network`.
 
-    Every synapse is kept once, from the first layer to the last; neurons until the last layer has read them.
+    Every synapse is kept once, from the first layer to the last; neurons until the last layer has read them. Layers
+    have their `own` formats by name, what the network is given and all others `fmt`.
     """
-    synapses = [synapse_bits(layer, fmt) for layer in network.layers]
-    waiting = neuron_bits(network, fmt)
+    synapses = [synapse_bits(layer, own.get(layer.name, fmt)) for layer in network.layers]
+    waiting = neuron_bits(network, fmt, own)
     at = max(range(len(waiting)), key=lambda index: synapses[index] + waiting[index])
     total = sum(synapses) + max(waiting)
     count, room = chip.options["nodes"].count, chip.options["node_bits"]
@@ -48,29 +53,32 @@ def synapse_bits(layer: Layer, fmt: NumberFormat) -> int:
     return layer.weight_elements * fmt.operand_bits("weight") if layer.parameters else 0
 
 
-def neuron_bits(network: Network, fmt: NumberFormat) -> list[int]:
+def neuron_bits(network: Network, fmt: NumberFormat, own: Formats = NONE) -> list[int]:
     """Return the neurons that exist while each layer is computed, in the order of layers [bits].
 
     Results of layers that are no products take the place of what nothing else reads; a change of layout takes none.
-    A state that is carried from step to step is there all the time.
+    A state that is carried from step to step is there all the time. Layers store results in their `own` formats.
     """
     homes = _homes(network)
     sizes = {tensor.name: prod(tensor.shape) for tensor in network.inputs}
     sizes |= {layer.name: _kept_elements(layer) for layer in network.layers if homes[layer.name] == {layer.name}}
+    given_by = {tensor.name: tensor.carried_from or tensor.name for tensor in network.inputs}
+    widths = {name: own.get(given_by.get(name, name), fmt).operand_bits("output") for name in sizes}
+    sizes = {name: elements * widths[name] for name, elements in sizes.items()}
     born = {layer.name: index for index, layer in enumerate(network.layers) if layer.name in sizes}
     last = dict(born)
     for index, layer in enumerate(network.layers):
         last |= {home: index for name in layer.inputs for home in homes[name]}
     last |= {tensor.name: len(network.layers) for tensor in network.inputs if tensor.carried_from is not None}
     change = [0] * (len(network.layers) + 2)
-    for name, elements in sizes.items():
-        change[born.get(name, 0)] += elements
-        change[last.get(name, 0) + 1] -= elements
+    for name, bits in sizes.items():
+        change[born.get(name, 0)] += bits
+        change[last.get(name, 0) + 1] -= bits
     replaced = [
         0 if layer.is_mac else min(sizes.get(layer.name, 0), sum(sizes[home] for home in last_read))
         for layer, last_read in zip(network.layers, _last_reads(network, homes, last), strict=True)
     ]
-    return [(here - less) * fmt.bits for here, less in zip(accumulate(change), replaced, strict=False)]
+    return [here - less for here, less in zip(accumulate(change), replaced, strict=False)]
 
 
 def _homes(network: Network) -> dict[str, set[str]]:

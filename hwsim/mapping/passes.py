@@ -119,7 +119,7 @@ def unstalled(f: Folding) -> Totals:
     inputs, weights = (passing, held) if f.passing_is_input else (held, passing)
     if f.warm_copies:
         weights = weights // copies * (copies - f.warm_copies)
-    bits = (inputs + weights + outputs) * f.word_bits + 2 * psums * f.accumulator_bits
+    bits = (inputs + weights) * f.word_bits + outputs * f.output_bits + 2 * psums * f.accumulator_bits
     stall = transfer_cycles(f, startup_bits(f)) + transfer_cycles(f, tail_bits(f)) if f.bandwidth else 0
     return Totals(load, folds * f.stream_extent, drain, stall, inputs, weights, outputs, psums, bits)
 
@@ -154,7 +154,7 @@ def least_cycles(f: Folding, ideal: Totals) -> int:
 def moved_bits(f: Folding, one: Pass) -> int:
     """Return the bits a pass moves on and off the chip."""
     _, _, _, inputs, weights, outputs, psums = one
-    return (inputs + weights + outputs) * f.word_bits + 2 * psums * f.accumulator_bits
+    return (inputs + weights) * f.word_bits + outputs * f.output_bits + 2 * psums * f.accumulator_bits
 
 
 def transfer_cycles(f: Folding, bits: int) -> int:
@@ -180,7 +180,7 @@ def startup_bits(f: Folding) -> int:
 
 def tail_bits(f: Folding) -> int:
     """Return what leaves after the last fold: outputs that finish with it, all of a stationary tile or else one row."""
-    return f.last_cols * (f.last_rows if f.stationary == "output" else 1) * f.word_bits
+    return f.last_cols * (f.last_rows if f.stationary == "output" else 1) * f.output_bits
 
 
 def _held_words(f: Folding, outer: int, inner: int) -> int:

@@ -85,6 +85,7 @@ def whole_stream(
         weight_room_bits=rooms["weight"],
         output_room_bits=rooms["output"],
         word_bits=fmt.bits,
+        output_bits=fmt.operand_bits("output"),
         accumulator_bits=fmt.accumulator_bits,
         bandwidth=chip.off_chip_rate,
     )

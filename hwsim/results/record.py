@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -86,9 +87,7 @@ class LayerResult:
 
     @property
     def macs_done(self) -> int:
-        """MACs of the layer that take their time, without those that the chip leaves out because an operand is zero."""
-        if not self.chip.skips_zeros:
-            return self.layer.macs
+        """MACs that take their time: not those left out because an operand is zero, or by an algorithm of fewer."""
         return sum(self.counts.get(("mac", action, "output"), 0) for action in (self.fmt.name, "gated"))
 
     @property
@@ -140,7 +139,10 @@ class LayerResult:
 
 @dataclass(frozen=True)
 class NetworkResult:
-    """A network on one chip, layer by layer. Also what `hwsim run` prints and writes."""
+    """A network on one chip, layer by layer. Also what `hwsim run` prints and writes.
+
+    `fmt` is the format of all layers but those of `formats`, which is what was asked for where that is not one format.
+    """
 
     network: Network
     chip: Accelerator
@@ -151,6 +153,7 @@ class NetworkResult:
     notes: tuple[str, ...] = ()
     seed: int = 0
     extras: Mapping[str, Any] = field(default_factory=dict)
+    formats: str = ""
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -180,11 +183,18 @@ class NetworkResult:
             "inferences_per_s": batch / seconds if seconds else 0.0,
             "inferences_per_j": batch / joules if joules else 0.0,
             "parameters": self.network.parameters,
-            "utilisation": sum(layer.macs_done for layer in self.layers)
-            / max(1, cycles * self.chip.peak_macs_per_cycle(self.fmt)),
+            "utilisation": sum(layer.macs_done for layer in self.layers) / max(1, self._possible_macs()),
             "chip_power_w": pj_to_j(energy_pj - off_chip_pj) / seconds if seconds else 0.0,
             **self.extras,
         }
+
+    def _possible_macs(self) -> float:
+        """Return the MACs that the array could do in the cycles of every layer, each in its format."""
+        cycles: Counter[str] = Counter()
+        for layer in self.layers:
+            cycles[layer.fmt.name] += layer.timing.total_cycles
+        peaks = {layer.fmt.name: self.chip.peak_macs_per_cycle(layer.fmt) for layer in self.layers}
+        return sum(cycles[name] * peak for name, peak in peaks.items())
 
     @cached_property
     def sources(self) -> list[Row]:
@@ -217,7 +227,7 @@ class NetworkResult:
             "chip": self.chip.name,
             "parameters": dict(self.chip.parameters),
             "dataflow": self.dataflow,
-            "format": self.fmt.name,
+            "format": self.formats or self.fmt.name,
             "fidelity": self.fidelity,
             **({"seed": self.seed} if self.fidelity == "stepped" else {}),
         }

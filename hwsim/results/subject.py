@@ -69,6 +69,8 @@ def subject(result: NetworkResult | Mapping[str, Any], name: str = "") -> Subjec
         if layers.setdefault(layer, row) is not row:
             raise _fault(name, f"has two layers named '{layer[:60]}'")
     texts = {key: _part(rows[0], key, str, "a text", name) for key in ("network", "chip", "format", "dataflow")}
+    if "format" in inputs:  # of all layers, where they do not have the same
+        texts["format"] = _part(inputs, "format", str, "a text", name)
     run_as, fidelity = (_part(inputs, key, str, "a text", name) for key in ("network", "fidelity"))
     batch = _part(rows[0], "batch", int, "a whole number", name)
     return Subject(name=name, run_as=run_as, fidelity=fidelity, batch=batch, total=total, layers=layers, **texts)

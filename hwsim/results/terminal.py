@@ -79,8 +79,9 @@ def title(result: NetworkResult) -> str:
     """Return what ran on what."""
     chip = result.chip
     array = f"{chip.array.rows} x {chip.array.cols} PEs, {chip.clock_hz / 1e6:g} MHz"
+    dataflow, formats = result.dataflow.replace("_", " "), result.inputs["format"]
     return printable(
-        f"{result.network.name} on {chip.name} ({array}), {result.dataflow.replace('_', ' ')}, {result.fmt.name}, "
+        f"{result.network.name} on {chip.name} ({array}), {dataflow}, {formats}, "
         f"batch {result.network.batch}" + (", stepped" if result.fidelity == "stepped" else "")
     )
 
