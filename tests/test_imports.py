@@ -48,6 +48,7 @@ EXCEPTIONS = {
     ("hwsim.results.record", "hwsim"): "every result states the version",
     ("hwsim.results.record", "hwsim.catalog"): "NetworkResult.plot finds its report by name",
     ("hwsim.measure.record", "hwsim"): "every measurement states the version",
+    ("hwsim.measure.beside", "hwsim"): "every comparison states the version",
     ("hwsim.results.store", "hwsim"): "every folder states the version",
     ("hwsim.results.store", "hwsim.catalog"): "figures and timelines are of reports and engines found by name",
 }
