@@ -2,7 +2,8 @@
 
 Run as `python benchmarks/gpu.py --measured DIR [--seeds 10] [--write] [--only TEXT]`. At most 40 shapes of a table
 calibrate; which ones is told by a hash of seed and shape, and seed 0 was fixed before any figure was read. Every time
-is predicted by the functions that the chip itself uses. `--write` writes the constants of seed 0 that ship with it.
+is predicted by the functions that the chip itself uses. `--write` writes the constants of seed 0 that ship with it;
+`--cost` prints what a prediction costs instead.
 
 `gpu_gemm_fp32.csv` has its columns N and K swapped, as its grids show; they are read the other way round.
 """
@@ -14,6 +15,7 @@ import csv
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import gpu_cost
 import numpy as np
 from gpu_fit import fit, predictions, split
 from gpu_layers import conv_tables, deepbench_conv_tables, deepbench_recurrent_tables
@@ -116,11 +118,16 @@ def write(found: list[tuple[Table, list[tuple[Part, dict[str, float]]]]]) -> Non
 def main() -> None:
     """Fit, report, and write what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--measured", type=Path, required=True, help="folder of measured tables")
+    asked = parser.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--measured", type=Path, help="folder of measured tables")
+    asked.add_argument("--cost", action="store_true", help="only print what a prediction costs")
     parser.add_argument("--seeds", type=int, default=1, help="splits to report the mean and range of")
     parser.add_argument("--write", action="store_true", help="write the constants of seed 0 into the package")
     parser.add_argument("--only", default="", help="only tables whose name contains this")
     given = parser.parse_args()
+    if given.cost:
+        gpu_cost.report()
+        return
     print(" | ".join(HEADER))
     found = [(table, report(table, given.seeds)) for table in all_tables(given.measured) if given.only in table.name]
     if given.write:

@@ -11,6 +11,7 @@ from hwsim.engine import gpu_transforms
 from hwsim.formats.fp32 import fp32
 from hwsim.functional import lowering
 from hwsim.ir import Network
+from hwsim.mapping.gpu import transforms
 
 PRODUCTS = network_of(
     linear(1, 1, 1), linear(131, 257, 67), linear(13, 17, 5003), attention(3, 7, 5, 11), linear(2, 13, 11, steps=3)
@@ -70,3 +71,20 @@ def test_winograds_transforms_are_those_published() -> None:
     scaled = np.abs(inputs[:, :, None] * filters[:, None, :]).max(axis=(1, 2))
     published = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0.5], [0, 0, 1]])
     np.testing.assert_allclose(scaled, published.max(axis=1))
+
+
+@pytest.mark.parametrize(("algorithm", "taps"), [("winograd_fused", 3), ("winograd", 3), ("winograd", 5)])
+def test_additions_of_winograd_are_the_entries_of_its_matrices(algorithm: str, taps: int) -> None:
+    layer, size = conv((1, 1, 1, 1), 1, taps, padding=taps // 2), transforms.ALGORITHMS[algorithm]
+    matrices = gpu_transforms.matrices(size, taps)
+    # each is applied to all columns it is given and to all rows it makes
+    expected = sum(int((np.abs(one) > 1e-6).sum()) * sum(one.shape) for one in matrices)
+    assert transforms.additions(layer, algorithm) == expected
+
+
+def test_lavin_and_grays_counts_of_f4x4() -> None:
+    # CVPR 2016, Sec. 4.3: 36 products for 16 outputs, 4 times fewer than 144; a tile of 32 x 32 for 30 x 30 outputs
+    layer = conv((1, 1, 60, 60), 1, 3, padding=1)
+    assert 4 * transforms.macs(layer, "winograd") == layer.macs
+    assert 9 * transforms.macs(layer, "winograd_fused") == 4 * layer.macs
+    assert transforms.macs(layer, "fft") == 4 * (4 * 32 * 17)

@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from functools import lru_cache
+from typing import NamedTuple
 
 from hwsim.arch import Accelerator, EnergyEntry, EnergyTable, MemoryLevel, PEArray, Source
 from hwsim.arch.accelerator import check_choice, check_positive
@@ -83,7 +85,9 @@ ASSUMED = {
         "direct: called one by one; eager: from a framework, each operator a kernel of its own"
     ),
     "calibration": Source.assumed("fitted to measured kernels; none leaves the datasheet and the structure"),
-    "attention": Source.assumed("separate: a kernel per product; fused: scores stay on the chip, except in fp32"),
+    "attention": Source.assumed(
+        "fused: scores stay on the chip, in fp16, bf16 and fp8, as in a graph; separate: a kernel per product"
+    ),
     "power while kernels run": Source.assumed(
         "half of the TDP, beside what actions draw: a Titan X that streams weights at 279 GB/s draws 159 of its 250 W "
         "(Han et al., EIE, ISCA 2016, Table V), a busy K80 die 98 of 150 W (Jouppi et al., ISCA 2017, Table 2)"
@@ -104,7 +108,7 @@ def gpu(
     machine: str = "h100",
     library: str = "",
     calibration: str = "fitted",
-    attention: str = "separate",
+    attention: str = "",
     sms: int = 0,
     clock_mhz: float = 0,
     bandwidth_gb_s: float = 0,
@@ -114,37 +118,38 @@ def gpu(
     """Return the GPU `machine`, or one with other sizes; 0 and "" stand for the machine's own.
 
     `library` says how kernels are called, "graph", "direct" or "eager"; `calibration` "none" leaves fitted constants
-    out; with `attention` "fused" the products around a softmax are one kernel. Peaks follow SMs and clock.
+    out; with `attention` "fused", as in a graph, the products around a softmax are one kernel where the format has it.
+    Peaks follow SMs and clock.
     """
     check_choice("gpu", "machine", machine, tuple(LINEAGE))
     library = library or DEFAULT_LIBRARY.get(machine, "graph")
     check_choice("gpu", "library", library, LIBRARIES)
     check_choice("gpu", "calibration", calibration, ("fitted", "none"))
+    attention = attention or ("fused" if library == "graph" else "separate")
     check_choice("gpu", "attention", attention, ("separate", "fused"))
-    facts, sources = datasheet(machine)
+    facts, sources, rates, cases, fits = _preset(machine, library, calibration)
     asked = {"sms": sms, "clock_mhz": clock_mhz, "bandwidth_gb_s": bandwidth_gb_s, "l2_mib": l2_mib, "tdp_w": tdp_w}
     sizes = {name: value or facts[name] for name, value in asked.items()}
     check_positive("gpu", **sizes)
     clock_hz = mhz_to_hz(sizes["clock_mhz"])
     if clock_hz < 1:
         raise InputError("chip 'gpu': clock_mhz is less than 1 Hz")
-    rates, cases = peaks(facts), cases_of(machine, library, calibration, facts)
     idle_w, energy = energy_of(facts, sources, rates, cases, clock_hz)
     return Accelerator(
         name="gpu",
         clock_hz=clock_hz,
         description="NVIDIA GPU, K20M to H200: machine, library and datasheet values as parameters",
-        array=PEArray(round(sizes["sms"]), 1, rates),
+        array=PEArray(round(sizes["sms"]), 1, dict(rates)),
         levels=_levels(round(sizes["sms"]), facts["l1_kib"], sizes["l2_mib"], sizes["bandwidth_gb_s"], clock_hz),
         vector_lanes=max(1, round(sizes["sms"] * rates["fp32"])),
         dataflow="thread_blocks",
         dataflows=("thread_blocks",),
         engine="gpu",
         energy=energy,
-        sources={"machine": Source.assumed("a preset"), **sources, **ASSUMED, **dict(_fits(cases))},
+        sources={"machine": Source.assumed("a preset"), **sources, **ASSUMED, **fits},
         fuses=library != "eager",
         options={
-            "cases": cases,
+            "cases": dict(cases),
             "attention": attention,
             "gemv_launch_us": 0.0 if calibration == "none" else GEMV_LAUNCH_US.get(library, LAUNCH_US[library]),
             "tdp_w": sizes["tdp_w"],
@@ -215,6 +220,23 @@ def cases_of(machine: str, library: str, calibration: str, facts: Mapping[str, f
                 else resolve(machines, library, wanted, path, formats)
             )
     return cases
+
+
+class Preset(NamedTuple):
+    """What shipped files say of a machine: its datasheet and where that is from, peaks, constants and their sources."""
+
+    facts: Mapping[str, float]
+    sources: Mapping[str, Source]
+    rates: Mapping[str, int | Fraction]
+    cases: Mapping[tuple[str, str], Case]
+    fits: Mapping[str, Source]
+
+
+@lru_cache(maxsize=256)
+def _preset(machine: str, library: str, calibration: str) -> Preset:
+    facts, sources = datasheet(machine)
+    cases = cases_of(machine, library, calibration, facts)
+    return Preset(facts, sources, peaks(facts), cases, dict(_fits(cases)))
 
 
 def _fits(cases: Mapping[tuple[str, str], Case]) -> Iterator[tuple[str, Source]]:

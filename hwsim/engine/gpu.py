@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hwsim.arch.accelerator import Accelerator
 from hwsim.engine.vector import UNCOMPUTED_KINDS
 from hwsim.formats import NumberFormat
-from hwsim.ir.layer import Layer
-from hwsim.mapping.gpu import attention, stream
-from hwsim.mapping.gpu.kernel import BlockMapping, Kernel, machine_of, rounded
+from hwsim.ir.layer import Kind
+from hwsim.mapping.gpu import attention, stream, transforms
+from hwsim.mapping.gpu.kernel import BlockMapping, Done, Kernel, machine_of, rounded
 from hwsim.results.record import Action, Execution, Outcome, Timing, WordCosts
 from hwsim.units import ceil_div
 
@@ -35,9 +35,6 @@ class Limits(NamedTuple):
 
 
 MIXES_FORMATS = True
-
-TRANSFORMED = ("winograd", "winograd_fused", "fft")
-"""Algorithms that multiply less often than the layer's loop nest."""
 
 
 def execute(
@@ -73,37 +70,36 @@ def _product(one: Placed, chip: Accelerator, fidelity: str, seed: int, limits: L
     if fidelity == "stepped":
         from hwsim.engine import gpu_stepped
 
-        kernel, words = gpu_stepped.run(mapping, one.fmt, seed)
-    else:
-        kernel, words = mapping.kernel, (mapping.kernel.input_words, mapping.kernel.weight_words)
-    return closed(mapping, kernel, words, one.fmt, limits, costs)
+        return closed(mapping, *gpu_stepped.run(mapping, one.fmt, seed), one.fmt, limits, costs)
+    kernel = mapping.kernel
+    done = Done(kernel.input_words, kernel.weight_words, transforms.macs(mapping.layer, kernel.algorithm))
+    return closed(mapping, kernel, done, one.fmt, limits, costs)
 
 
 def closed(
-    mapping: BlockMapping, kernel: Kernel, l2_words: tuple[int, int], fmt: NumberFormat,
-    limits: Limits, costs: WordCosts,
-) -> Outcome:  # fmt: skip
-    """Return cycles and action counts of a product whose blocks read `l2_words` of both operands from L2."""
-    layer, steps = mapping.layer, mapping.layer.steps
-    counts = product_counts(mapping, l2_words, fmt)
+    mapping: BlockMapping, kernel: Kernel, done: Done, fmt: NumberFormat, limits: Limits, costs: WordCosts
+) -> Outcome:
+    """Return cycles and action counts of a product, each of whose steps did what `done` says."""
+    steps = mapping.layer.steps
+    counts = product_counts(mapping, done, fmt)
     stall = kernel.body_cycles - kernel.sm_cycles + kernel.power_cycles
     timing = Timing(
         steps * kernel.launch_cycles, steps * kernel.sm_cycles, steps * stall, steps * kernel.reduction_cycles
     )
     return bounded(
-        layer, timing, counts, limits, costs, fmt, steps * kernel.power_cycles,
+        timing, counts, limits, costs, fmt, steps * kernel.power_cycles,
         algorithm=kernel.algorithm, tile=f"{kernel.tile_rows}x{kernel.tile_cols}", splits=kernel.splits,
         blocks=steps * kernel.blocks,
     )  # fmt: skip
 
 
-def product_counts(mapping: BlockMapping, l2_words: tuple[int, int], fmt: NumberFormat) -> dict[Action, int]:
-    """Return the words that a product moves: each once over the chip's edge, once per block from L2."""
+def product_counts(mapping: BlockMapping, done: Done, fmt: NumberFormat) -> dict[Action, int]:
+    """Return what a product multiplies and the words it moves: each once over the chip's edge, once a block from L2."""
     layer, kernel, steps = mapping.layer, mapping.kernel, mapping.layer.steps
     inputs, weights, outputs = mapping.dram_words
-    read, held = steps * l2_words[0], steps * l2_words[1]
+    read, held = steps * done.input_words, steps * done.weight_words
     counts: dict[Action, int] = {
-        ("mac", fmt.name, "output"): layer.macs,
+        ("mac", fmt.name, "output"): steps * done.macs,
         ("shared_memory", "write", "input"): read,
         ("shared_memory", "write", "weight"): held,
         ("l2", "read", "input"): read,
@@ -115,23 +111,28 @@ def product_counts(mapping: BlockMapping, l2_words: tuple[int, int], fmt: Number
     }
     if kernel.splits > 1:
         counts["l2", "write", "psum"] = counts["l2", "read", "psum"] = kernel.splits * outputs
+    if kernel.algorithm in transforms.ALGORITHMS:
+        counts["vector", fmt.name, "output"] = transforms.additions(layer, kernel.algorithm)
     return counts
 
 
 def bounded(
-    layer: Layer, timing: Timing, counts: dict[Action, int], limits: Limits, costs: WordCosts, fmt: NumberFormat,
+    timing: Timing, counts: dict[Action, int], limits: Limits, costs: WordCosts, fmt: NumberFormat,
     power_cycles: int = 0, *, algorithm: str, tile: str = "", splits: int = 1, blocks: int = 0, fused_into: str = "",
 ) -> Outcome:  # fmt: skip
     """Return the outcome of a kernel that is as slow as the machine's bounds ask, with its idle cycles counted.
 
-    These are its bandwidth, the power above idle that is left for the counted actions, and its peak rate in the
-    multiply-accumulates of the layer: `held_fraction` is what Winograd's and Fourier's fewer ones would save beyond it.
+    These are its peak rate in the multiply-accumulates that are done, its bandwidth, and the power above idle that is
+    left for the counted actions.
     """
     total = timing.total_cycles
-    bits = sum(words * fmt.operand_bits(what) for (at, _, what), words in counts.items() if at == "dram")
-    peak = rounded(layer.macs / limits.macs_per_cycle)
-    floor = max(peak, ceil_div(bits * limits.in_cycles, limits.bits))
-    dynamic_pj = sum(count * costs[action] for action, count in counts.items())
+    bits, dynamic_pj = 0, 0.0
+    for action, count in counts.items():
+        dynamic_pj += count * costs[action]
+        if action[0] == "dram":
+            bits += count * fmt.operand_bits(action[2])
+    macs = counts.get(("mac", fmt.name, "output"), 0)
+    floor = max(rounded(macs / limits.macs_per_cycle), ceil_div(bits * limits.in_cycles, limits.bits))
     heat = rounded(dynamic_pj / limits.pj_per_cycle)
     slowest = max(total, floor, heat)
     power_cycles += max(0, heat - max(total, floor))
@@ -139,16 +140,14 @@ def bounded(
         timing = timing._replace(stall_cycles=timing.stall_cycles + slowest - total)
     counts["idle", "cycle", ""] = slowest
     extras = {
-        "algorithm": algorithm, "tile": tile, "splits": splits, "blocks": blocks,
-        "throttled_fraction": power_cycles / slowest if slowest else 0.0,
-        "held_fraction": max(0, peak - total) / slowest if algorithm in TRANSFORMED else 0.0, "fused_into": fused_into,
+        "algorithm": algorithm, "macs_done": macs, "tile": tile, "splits": splits, "blocks": blocks,
+        "throttled_fraction": power_cycles / slowest if slowest else 0.0, "fused_into": fused_into,
     }  # fmt: skip
     return Outcome(timing, counts, extras)
 
 
 NOTHING: Mapping[str, Any] = {
-    "algorithm": "", "tile": "", "splits": 1, "blocks": 0, "throttled_fraction": 0.0, "held_fraction": 0.0,
-    "fused_into": "",
+    "algorithm": "", "macs_done": 0, "tile": "", "splits": 1, "blocks": 0, "throttled_fraction": 0.0, "fused_into": "",
 }  # fmt: skip
 
 
@@ -180,12 +179,12 @@ def streamed(one: Placed, chip: Accelerator, limits: Limits, costs: WordCosts) -
         ("dram", "read", "input"): steps * read,
         ("dram", "write", "output"): steps * written,
     }
-    return bounded(layer, timing, counts, limits, costs, fmt, algorithm=op_class)
+    return bounded(timing, counts, limits, costs, fmt, algorithm=op_class)
 
 
 def _attentions(network: Network, placed: Sequence[Placed], chip: Accelerator) -> dict[str, attention.Attention]:
     """Return the attention each layer is part of, where the library has a kernel for it in the format of all parts."""
-    if chip.options["attention"] != "fused":
+    if chip.options["attention"] != "fused" or not any(one.layer.kind is Kind.SOFTMAX for one in placed):
         return {}
     formats = {one.layer.name: one.fmt.name for one in placed}
     return {
@@ -214,7 +213,7 @@ def _part(one: Placed, whole: attention.Attention, chip: Accelerator, limits: Li
     body = rounded(cycles) - launch
     first = layer is scores
     busy = body // 2 if first else body - body // 2
-    moved = scores.G * scores.C * (scores.N + scores.K) if first else sums.G * sums.C * sums.K + sums.output_elements
+    moved = scores.G * scores.C * (scores.N + scores.K)
     inputs, outputs = (moved, 0) if first else (sums.G * sums.C * sums.K, sums.output_elements)
     counts: dict[Action, int] = {
         ("mac", fmt.name, "output"): layer.macs,
@@ -224,25 +223,14 @@ def _part(one: Placed, whole: attention.Attention, chip: Accelerator, limits: Li
     if outputs:
         counts["dram", "write", "output"] = outputs
     timing = Timing(launch if first else 0, busy)
-    return bounded(
-        layer, timing, counts, limits, costs, fmt, algorithm="attention", fused_into="" if first else scores.name
-    )
+    into = "" if first else scores.name
+    return bounded(timing, counts, limits, costs, fmt, algorithm="attention", fused_into=into)
 
 
 def _notes(outcomes: list[Outcome]) -> tuple[str, ...]:
-    """Return sentences on layers that power or the peak rate hold back by more than a hundredth."""
-    throttled, held = (
-        sum(one.extras[column] > 0.01 for one in outcomes) for column in ("throttled_fraction", "held_fraction")
-    )
-    said = []
-    if throttled:
-        said.append(f"{throttled} layers run below their speed because the chip's power is limited")
-    if held:
-        said.append(
-            f"{held} convolutions by Winograd or FFT would take less time than their multiply-accumulates at peak "
-            "do, and are held to it"
-        )
-    return tuple(said)
+    """Return a sentence on layers that power holds back by more than a hundredth."""
+    throttled = sum(one.extras["throttled_fraction"] > 0.01 for one in outcomes)
+    return (f"{throttled} layers run below their speed because the chip's power is limited",) if throttled else ()
 
 
 def spans(result: NetworkResult) -> Iterator[Iterator[Span]]:

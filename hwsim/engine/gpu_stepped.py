@@ -14,7 +14,8 @@ from hwsim.formats.fp32 import fp32
 from hwsim.functional import lowering
 from hwsim.functional.lowering import Array
 from hwsim.ir.layer import Layer
-from hwsim.mapping.gpu.kernel import BlockMapping, Kernel
+from hwsim.mapping.gpu.kernel import BlockMapping, Done, Kernel
+from hwsim.mapping.gpu.transforms import ALGORITHMS as TRANSFORMED
 from hwsim.units import ceil_div
 
 TOLERANCE = 1e-3
@@ -32,50 +33,47 @@ class Block(NamedTuple):
     depth: slice
 
 
-def run(mapping: BlockMapping, fmt: NumberFormat, seed: int = 0) -> tuple[Kernel, tuple[int, int]]:
-    """Return the kernel of one step as it ran, and the words of both operands that its blocks read from L2.
+def run(mapping: BlockMapping, fmt: NumberFormat, seed: int = 0) -> tuple[Kernel, Done]:
+    """Return the kernel of one step as it ran, and the words and multiply-accumulates that were counted.
 
     Every step has seeded operands of its own. Raises `RuntimeError`, a bug, if an output is not the reference's.
     """
     mapping.check()
     for step in range(mapping.layer.steps):
-        kernel, words = _step(mapping, fmt, seed + step)
-    return kernel, words
+        kernel, done = _step(mapping, fmt, seed + step)
+    return kernel, done
 
 
-def _step(mapping: BlockMapping, fmt: NumberFormat, seed: int) -> tuple[Kernel, tuple[int, int]]:
+def _step(mapping: BlockMapping, fmt: NumberFormat, seed: int) -> tuple[Kernel, Done]:
     layer, kernel = mapping.layer, mapping.kernel
     x, weights = lowering.random_operands(layer, fmt, seed)
     schedule = Schedule(kernel, mapping.sms)
-    words = [0, 0]
+    counts = [0, 0, 0]
     for group in range(layer.G):
         a, b = lowering.input_matrix(layer, x, group), lowering.weight_matrix(layer, weights, group)
         if kernel.algorithm in TRANSFORMED:
-            out = _in_transformed_space(layer, x, weights[0], kernel, schedule, words)
+            out = _in_transformed_space(layer, x, weights[0], kernel, schedule, counts)
         else:
-            out = _multiply(a, b, kernel, schedule, words, fmt)
+            out = _multiply(a, b, kernel, schedule, counts, fmt)
         _require_equal(layer.name, out, lowering.product(a, b, fmt), fmt)
     ran = kernel._replace(blocks=schedule.blocks, sm_cycles=schedule.end_cycle + kernel.wait_cycles)
-    return ran, (words[0], words[1])
-
-
-TRANSFORMED = ("winograd", "winograd_fused", "fft")
+    return ran, Done(*counts)
 
 
 def _in_transformed_space(
-    layer: Layer, x: Array, weights: Array, kernel: Kernel, schedule: Schedule, words: list[int]
+    layer: Layer, x: Array, weights: Array, kernel: Kernel, schedule: Schedule, counts: list[int]
 ) -> Array:
     """Return the outputs (positions, K) of a convolution by its products in transformed space, point by point."""
     if kernel.algorithm == "fft":
         pairs, back = transforms.fft(layer, x, weights)
-        return back(np.stack([_multiply(*pair, kernel, schedule, words, fp32) for pair in pairs]))
+        return back(np.stack([_multiply(*pair, kernel, schedule, counts, fp32) for pair in pairs]))
     size = 4 if kernel.algorithm == "winograd" else 2
     strips = transforms.strips(layer) if size == 2 else None
     sums: list[Array] = []
     for left, right in transforms.winograd(layer, x, weights, size):
         # the fused kernel's blocks hold all points of their tiles
         dealt = None if sums and size == 2 else schedule
-        sums.append(_multiply(left, right, kernel, dealt, words, fp32, strips))
+        sums.append(_multiply(left, right, kernel, dealt, counts, fp32, strips))
     return transforms.winograd_back(layer, np.stack(sums), size)
 
 
@@ -98,7 +96,7 @@ class Schedule:
 
 
 def _multiply(
-    a: Array, b: Array, kernel: Kernel, schedule: Schedule | None, words: list[int], fmt: NumberFormat,
+    a: Array, b: Array, kernel: Kernel, schedule: Schedule | None, counts: list[int], fmt: NumberFormat,
     strips: Sequence[Array] | None = None,
 ) -> Array:  # fmt: skip
     """Return a @ b, block by block; `strips` are the rows of the blocks where those do not follow one another."""
@@ -107,8 +105,9 @@ def _multiply(
         left, right = a[block.rows][:, block.depth], b[block.depth, block.cols]
         if left.size:
             out[block.rows, block.cols] += lowering.product(left, right, fmt)
-        words[0] += left.size
-        words[1] += right.size
+        counts[0] += left.size
+        counts[1] += right.size
+        counts[2] += left.size * right.shape[1]
         if schedule:
             schedule.deal()
     return out

@@ -10,12 +10,11 @@ import numpy as np
 
 from hwsim.functional.lowering import Array
 from hwsim.ir.layer import Layer
+from hwsim.mapping.gpu.transforms import FFT_TILE
 from hwsim.units import ceil_div
 
 POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
 """Where polynomials are evaluated, infinity last: Lavin and Gray, CVPR 2016, Sec. 4."""
-
-FFT_TILE = 32
 
 
 @cache

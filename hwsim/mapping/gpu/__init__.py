@@ -8,6 +8,7 @@
 | `kernel`            | `Kernel`, what runs; `BlockMapping`, its loop nest; the machine as kernels take it |
 | `matrix`            | matrix products, batched ones, matrix by vector                                 |
 | `convolution`       | implicit product, Winograd, depthwise, and the choice between them              |
+| `transforms`        | multiply-accumulates and additions of Winograd and FFT                          |
 | `recurrent`         | products that wait for one another                                              |
 | `stream`            | operators that are no products                                                  |
 | `attention`         | two products and the softmax between them in one kernel                         |

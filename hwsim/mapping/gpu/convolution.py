@@ -14,6 +14,7 @@ from hwsim.mapping.gpu import kernels
 from hwsim.mapping.gpu.constants import CONVOLUTION, Case, array, menu_array
 from hwsim.mapping.gpu.kernel import Kernel, rounded
 from hwsim.mapping.gpu.matrix import gemm, kernel_of
+from hwsim.mapping.gpu.transforms import FFT_POINTS, FFT_TILE, tiles
 from hwsim.units import ceil_div
 
 IMPLICIT_MENU = "128x32,128x64,128x128|1|128x128"
@@ -26,7 +27,6 @@ TAIL_SHARE = 0.25
 SECTOR_BYTES = 32
 """What L2 fetches at once: a stride along a row saves nothing within it."""
 
-FFT_TILE = 32
 TENSOR_CHANNELS = 8
 """Tensor cores take channels and filters by eights; other convolutions run on ordinary cores, padded to 4 and 64."""
 
@@ -103,14 +103,13 @@ def transformed(layer: Layer, dram_bytes: float, word_bytes: float, machine: Any
     if taps in (3, 5):
         read = layer.input_shapes[0][2] * layer.input_shapes[0][3]
         found = kernels.winograd(images, channels, read, rows, cols, filters, taps, word_bytes, menu, machine, values)
-        tiles = images * ceil_div(rows, 4) * ceil_div(cols, 4)
-        yield _kernel("winograd", found, menu, ((taps + 3) ** 2, tiles, filters, channels), machine, case)
+        shape = ((taps + 3) ** 2, tiles(layer, "winograd"), filters, channels)
+        yield _kernel("winograd", found, menu, shape, machine, case)
     if 3 <= taps < FFT_TILE:
-        menu, step = menu_array(FFT_MENU), FFT_TILE + 1 - taps
+        menu = menu_array(FFT_MENU)
         found = kernels.fft(images, channels, rows, cols, filters, taps, word_bytes, menu, machine, values)
-        tiles = images * ceil_div(rows, step) * ceil_div(cols, step)
-        points = FFT_TILE * (FFT_TILE // 2 + 1)
-        yield _kernel("fft", found, menu, (4 * points, tiles, filters, channels), machine, case)
+        shape = (4 * FFT_POINTS, tiles(layer, "fft"), filters, channels)
+        yield _kernel("fft", found, menu, shape, machine, case)
 
 
 def _fused(layer: Layer, dram_bytes: float, word_bytes: float, machine: Any, case: Case) -> Kernel:
@@ -118,8 +117,8 @@ def _fused(layer: Layer, dram_bytes: float, word_bytes: float, machine: Any, cas
     found = kernels.fused_winograd(
         images, channels, layer.P, layer.Q, filters, dram_bytes, word_bytes, machine, array(case.values)
     )
-    tiles = images * ceil_div(layer.P, 2) * ceil_div(layer.Q, 2)
-    kernel = kernel_of("winograd_fused", found, 32, 32, 1, (16, tiles, filters, channels), machine, case)
+    shape = (16, tiles(layer, "winograd_fused"), filters, channels)
+    kernel = kernel_of("winograd_fused", found, 32, 32, 1, shape, machine, case)
     strips = kernel.blocks // ceil_div(filters, 32)
     return kernel._replace(weight_words=16 * channels * filters * strips)
 

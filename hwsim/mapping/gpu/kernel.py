@@ -49,6 +49,14 @@ class Kernel(NamedTuple):
         return self.launch_cycles + self.body_cycles + self.power_cycles + self.reduction_cycles
 
 
+class Done(NamedTuple):
+    """What one step of a kernel does: words of both operands that its blocks read from L2, multiply-accumulates."""
+
+    input_words: int
+    weight_words: int
+    macs: int
+
+
 def machine_of(chip: Accelerator, fmt: str) -> Any:
     """Return SMs, multiply-accumulates per SM and cycle, off-chip bytes per cycle, cycles per us: for the kernels."""
     bits, cycles = chip.off_chip_rate or (0, 1)
