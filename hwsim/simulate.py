@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hwsim import catalog
 from hwsim.arch.accelerator import Accelerator
@@ -18,8 +19,22 @@ from hwsim.results.record import LayerResult, NetworkResult, WordCosts, energy_b
 
 if TYPE_CHECKING:
     from hwsim.engine import Engine
+    from hwsim.functional.agreement import Agreement
 
 FIDELITIES = ("closed", "stepped")
+
+
+class Functional(NamedTuple):
+    """What to run a network's values on: `source` and `calibrate_on` are .npy files or "random".
+
+    Scales of activations are by their "max", a "percentile" or least "mse", those of weights for each output "channel"
+    or "tensor". Without a source values are random, without `calibrate_on` scales are found on the source itself.
+    """
+
+    source: str | None = None
+    calibrate_on: str | None = None
+    scales: str = "max"
+    weight_scales: str = "channel"
 
 
 def simulate(
@@ -32,6 +47,7 @@ def simulate(
     fidelity: str = "closed",
     seed: int = 0,
     inputs: str | None = None,
+    functional: Functional | bool = False,
     on_layer: Callable[[Layer], None] | None = None,
 ) -> NetworkResult:
     """Return what `network` costs on chip `on`, layer by layer.
@@ -40,10 +56,12 @@ def simulate(
     chip's first, the format to the network's own where the chip has it; "int8,conv1=fp16" gives layers formats of
     their own, and with `convert` those that the chip lacks become the nearest it has. `fidelity` "stepped" moves real
     values, drawn from `seed`, and finds the same cycles and counts as "closed". With `inputs`, an .npy file or
-    "random", the network runs on them first and its densities are those measured. `on_layer` is called as each layer
-    is done. Raises `UsageError` for unknown names, `InputError` for what cannot run.
+    "random", the network runs on them first and its densities are those measured. `functional` runs its values in the
+    formats, on `inputs` where that is True, and says how far they are from fp32 (`hwsim.functional.agreement`).
+    `on_layer` is called as each layer is done. Raises `UsageError` for unknown names, `InputError` for what cannot run.
     """
-    net, chip = with_densities(catalog.network(network), inputs, seed), catalog.chip(on)
+    net = given = with_densities(catalog.network(network), inputs, seed, bool(functional))
+    chip = catalog.chip(on)
     formats, flow = precision(net, chip, format, convert), dataflow or chip.dataflow
     place, engine = catalog.dataflow(flow), catalog.engine(chip.engine)
     require_mix(chip, engine, formats)
@@ -71,18 +89,47 @@ def simulate(
         if on_layer is not None:
             on_layer(layer)
     said = (*notes(net, chip, formats, fused), *execution.notes)
-    return NetworkResult(
+    result = NetworkResult(
         net, chip, flow, formats.fmt, fidelity, tuple(results), said, seed, execution.extras, formats.spelled
     )
+    if not functional:
+        return result
+    asked = Functional(inputs) if isinstance(functional, bool) else functional
+    return with_values(result, _agreement(given, formats, _unstored(net, fused), asked, seed))
 
 
-def with_densities(network: Network, inputs: str | None, seed: int) -> Network:
-    """Return `network` with the densities of what its products read measured on `inputs`, as it is without them."""
+def with_densities(network: Network, inputs: str | None, seed: int, several: bool = False) -> Network:
+    """Return `network` with the densities of what its products read measured on `inputs`, as it is without them.
+
+    With `several` a file may hold the inputs of more than one batch.
+    """
     if inputs is None:
         return network
     from hwsim.functional.inputs import measured
 
-    return measured(network, inputs, seed)
+    return measured(network, inputs, seed, several)
+
+
+def with_values(result: NetworkResult, found: Agreement) -> NetworkResult:
+    """Return `result` with columns of its values; conversions, which the network itself does not have, get none."""
+    layers = tuple(
+        replace(layer, extras={**layer.extras, **found.layers.get(layer.layer.name, {})}) for layer in result.layers
+    )
+    extras, notes = {**result.extras, **found.total}, (*result.notes, *found.notes)
+    return replace(result, layers=layers, extras=extras, notes=notes)
+
+
+def _unstored(network: Network, fused: dict[str, str]) -> set[str]:
+    """Return the results that only layers fused behind them read, conversions among these."""
+    return {layer.inputs[0] for layer in network.layers if layer.name in fused}
+
+
+def _agreement(network: Network, formats: Precision, unstored: set[str], asked: Functional, seed: int) -> Agreement:
+    from hwsim.functional.agreement import agreement
+    from hwsim.functional.calibration import Choices
+
+    choices = Choices(asked.scales, asked.weight_scales)
+    return agreement(network, formats.of, unstored, asked.source, asked.calibrate_on, choices, seed)
 
 
 def require_mix(chip: Accelerator, engine: Engine, formats: Precision) -> None:

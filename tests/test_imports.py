@@ -29,7 +29,7 @@ def before(part: str) -> set[str]:
 MAY_IMPORT = {
     **{part: before(part) for part in PIPELINE},
     "quantise": {"errors", "formats"},
-    "functional": {"errors", "units", "ir", "formats", "quantise"},
+    "functional": {"errors", "units", "ir", "formats", "quantise", "compress"},
     "compress": {"errors", "units", "ir", "formats", "quantise"},
     "engine": before("engine") | {"functional", "compress", "quantise"},
     "results": before("chips"),
@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "precision": before("chips") | {"catalog"},
     "simulate": before("chips") | {"catalog", "functional", "precision"},
     "measure": before("chips") | {"catalog", "functional", "simulate", "results"},
-    "cli": before("chips") | {"catalog", "simulate", "measure", "results", "hwsim"},
+    "cli": before("chips") | {"catalog", "precision", "simulate", "measure", "results", "hwsim"},
     "__main__": {"cli"},
     "hwsim": before("chips") | {"catalog", "simulate", "results"},
     **dict.fromkeys(LEAVES, {*PIPELINE, "functional"} - {"chips"}),

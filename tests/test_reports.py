@@ -61,7 +61,7 @@ def predictions() -> pd.DataFrame:
     )
 
 
-@pytest.mark.parametrize("report", sorted({*catalog.names("report")} - {"predicted"}))
+@pytest.mark.parametrize("report", sorted({*catalog.names("report")} - {"predicted", "accuracy_energy"}))
 def test_every_report_draws_a_result_and_labels_its_axes(report: str) -> None:
     runs = (frame("mlp", chip) for chip in catalog.names("chip"))
     axes = drawn(next(rows for rows in runs if set(catalog.report_needs(report)) <= set(rows)), report).axes

@@ -82,8 +82,8 @@ def test_show_reads_the_files_that_run_does_and_no_name_steers_the_terminal(tmp_
         ("show mlp --json --csv", "--json and --csv both claim standard output; choose one"),
         ("list networks --long --json --csv", "--json and --csv both claim standard output; choose one"),
         ("list networks --csv", "--format, --json and --csv are of the long list; add --long"),
-        ("list chips --long", "--long is for networks; there is no long list of 'chips'"),
-        ("list --long", "--long is for networks; there is no long list of 'all'"),
+        ("list chips --long", "--long is for networks and formats; there is no long list of 'chips'"),
+        ("list --long", "--long is for networks and formats; there is no long list of 'all'"),
         ("list networks --long --format fp31", "no format named 'fp31'; did you mean 'fp32'?"),
     ],
 )

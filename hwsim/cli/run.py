@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hwsim.arch.accelerator import Accelerator
     from hwsim.ir.network import Network
     from hwsim.results.record import NetworkResult
+    from hwsim.simulate import Functional
 
 LIKE = ("scale-sim",)
 
@@ -43,6 +44,10 @@ LIKE = ("scale-sim",)
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the values that are drawn at random."
 )
 @click.option("--input", "inputs", metavar="FILE", help="Measure densities on an .npy file first, or on 'random'.")
+@click.option("--functional", is_flag=True, help="Run values of --input, or random: how far formats are from fp32.")
+@click.option("--scales", help="Ranges of activations, with --functional: max, percentile or mse.  [default: max]")
+@click.option("--weight-scales", help="A scale for each output channel or tensor of weights.  [default: channel]")
+@click.option("--calibrate-on", metavar="FILE", help="Find the scales on these inputs, not on those of --input.")
 @click.option(
     "--pad", is_flag=True, help="Pad the convolutions of a SCALE-Sim topology so that outputs keep their size."
 )
@@ -61,6 +66,10 @@ def run(
     fidelity: str,
     seed: int,
     inputs: str | None,
+    functional: bool,
+    scales: str | None,
+    weight_scales: str | None,
+    calibrate_on: str | None,
     pad: bool,
     like: str | None,
     as_json: bool,
@@ -76,18 +85,19 @@ def run(
         raise UsageError("--csv has no place for sources; --json and the table do")
     if like is not None and like not in LIKE:
         raise UsageError(f"no tool named '{like}' to compare with{near_match(like, LIKE)}")
+    values = _values(functional, inputs, scales, weight_scales, calibrate_on)
     from hwsim.results.like import with_scale_sim
     from hwsim.simulate import with_densities
 
     started = time.perf_counter()
-    net = with_densities(catalog.network(network, **({"pad": True} if pad else {})), inputs, seed)
+    net = with_densities(catalog.network(network, **({"pad": True} if pad else {})), inputs, seed, functional)
     machines = [catalog.chip(spec) for spec in catalog.split(chips, "chip")]
     results: list[NetworkResult] = []
     refused: list[InputError] = []
     try:
         for machine in machines:
             try:
-                result = _simulate(net, machine, dataflow, fmt, convert, fidelity, seed)
+                result = _simulate(net, machine, dataflow, fmt, convert, fidelity, seed, values)
             except InputError as error:
                 refused.append(error)
                 continue
@@ -100,6 +110,21 @@ def run(
     _tell(refused, may_refuse=chips == "all" and bool(results))
 
 
+def _values(
+    functional: bool, inputs: str | None, scales: str | None, weight_scales: str | None, calibrate_on: str | None
+) -> Functional | None:
+    """Return what values are run on, None without `functional`; raises `UsageError` for its options without it."""
+    from hwsim.simulate import Functional
+
+    given = {"scales": scales, "weight_scales": weight_scales, "calibrate_on": calibrate_on}
+    spelled = {name: value for name, value in given.items() if value is not None}
+    if functional:
+        return Functional(inputs, **spelled)
+    if spelled:
+        raise UsageError(f"--{next(iter(spelled)).replace('_', '-')} is of values that are run; add --functional")
+    return None
+
+
 def _simulate(
     network: Network,
     chip: Accelerator,
@@ -108,6 +133,7 @@ def _simulate(
     convert: bool,
     fidelity: str,
     seed: int,
+    values: Functional | None,
 ) -> NetworkResult:
     from hwsim.simulate import simulate
 
@@ -120,6 +146,7 @@ def _simulate(
             convert=convert,
             fidelity=fidelity,
             seed=seed,
+            functional=values or False,
             on_layer=done,
         )
 

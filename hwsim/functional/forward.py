@@ -6,7 +6,7 @@ Weights are the tensors that are given; layers without get seeded ones (`paramet
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -23,11 +23,22 @@ from hwsim.ir.network import Network
 Values = dict[str, Array]
 """Every tensor by name; of what runs in several steps, and of states, the values of all steps, in (steps, ...)."""
 
+Compute = Callable[[Layer, Sequence[Array], Network, Parameters], Array]
+"""What a layer makes of its operands, as `computed` does."""
+
 STEP, STACK = ("step", "reversed_step"), ("stack", "reversed_stack")
 """Layouts that take one step of a sequence (N, steps, features), and that put all steps together again."""
 
 LONGEST_RUN = 31
 """Zeros before a value that a 5-bit run length counts (Chen et al., JSSC 52(1), 2017, Sec. V-B)."""
+
+
+class _Work(NamedTuple):
+    """What the layers of a pass share."""
+
+    network: Network
+    parameters: Parameters
+    compute: Compute
 
 
 class Zeros(NamedTuple):
@@ -40,27 +51,33 @@ class Zeros(NamedTuple):
 
 
 def forward(
-    network: Network, inputs: Mapping[str, Any], tensors: Mapping[str, Any] | None = None, seed: int = 0
+    network: Network,
+    inputs: Mapping[str, Any],
+    tensors: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    compute: Compute | None = None,
 ) -> Values:
     """Return the values of all inputs, states and layers in float32.
 
     `inputs` gives every input that is no state, in its shape; states start at zero. `tensors` are by the names that
     layers give, or "<layer>.weight" and ".bias" where they give none; the network's own by default. A weight that is
-    not there is drawn from `seed`. Raises `InputError` for inputs or tensors of another shape, and for a layer of
-    which the network does not say what it computes.
+    not there is drawn from `seed`. `compute` says what a layer makes of its operands, `computed` by default. Raises
+    `InputError` for inputs or tensors of another shape, and for a layer of which the network does not say what it
+    computes.
     """
     parameters = Parameters(network.tensors if tensors is None else tensors, seed)
+    work = _Work(network, parameters, compute or computed)
     values, stepped = _given(network, inputs), {tensor.name for tensor in network.inputs if tensor.carried_from}
     with np.errstate(all="ignore"):
         for steps, run in groupby(network.layers, key=lambda layer: layer.steps):
             layers = list(run)
             if steps > 1:
-                values |= _in_steps(layers, steps, values, stepped, network, parameters)
+                values |= _in_steps(layers, steps, values, stepped, work)
                 stepped |= {layer.name for layer in layers}
                 continue
             for layer in layers:
                 operands = [_outside(layer, values[name], name in stepped) for name in layer.inputs]
-                values[layer.name] = _one_step(layer, operands, 0, 1, network, parameters)
+                values[layer.name] = _one_step(layer, operands, 0, 1, work)
     return values
 
 
@@ -144,11 +161,10 @@ def _in_steps(
     steps: int,
     values: Values,
     stepped: set[str],
-    network: Network,
-    parameters: Parameters,
+    work: _Work,
 ) -> Values:
     """Return the values of layers that run step after step, and of the states between them, in (steps, ...)."""
-    states = _states(layers, network)
+    states = _states(layers, work.network)
     now = {name: values[name][-1] if name in stepped else values[name] for name in _read(layers)}
     history: dict[str, list[Array]] = {name: [] for name in (*states, *(layer.name for layer in layers))}
     for step in range(steps):
@@ -156,18 +172,16 @@ def _in_steps(
             history[name].append(now[name])
         for layer in layers:
             operands = [now[name] for name in layer.inputs]
-            now[layer.name] = _one_step(layer, operands, step, steps, network, parameters)
+            now[layer.name] = _one_step(layer, operands, step, steps, work)
             history[layer.name].append(now[layer.name])
         now |= {name: now[source] for name, source in states.items()}
     return {name: np.stack(found) for name, found in history.items()}
 
 
-def _one_step(
-    layer: Layer, operands: Sequence[Array], step: int, steps: int, network: Network, parameters: Parameters
-) -> Array:
+def _one_step(layer: Layer, operands: Sequence[Array], step: int, steps: int, work: _Work) -> Array:
     if layer.kind is Kind.RESHAPE and layer.function in STEP:
         return np.asarray(operands[0][:, step if layer.function == STEP[0] else steps - 1 - step])
-    return computed(layer, operands, network, parameters)
+    return work.compute(layer, operands, work.network, work.parameters)
 
 
 def _states(layers: Sequence[Layer], network: Network) -> dict[str, str]:

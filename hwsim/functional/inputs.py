@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
 from math import prod
 from pathlib import Path
+from statistics import fmean
 from tokenize import TokenError
 
 import numpy as np
@@ -23,19 +25,45 @@ RANDOM = "random"
 HEADER_BYTES, LARGEST_ELEMENT_BYTES = 64 * 1024, 16
 """More than the header of an .npy file takes, and the largest number in one."""
 
+LARGEST_FILE_BYTES = 2**30
+"""Of a file with more inputs than one batch."""
 
-def measured(network: Network, source: str, seed: int = 0) -> Network:
+
+def measured(network: Network, source: str, seed: int = 0, several: bool = False) -> Network:
     """Return `network` with the densities measured on `source`, an .npy file or "random"; a note says so.
 
-    Weights that the network does not have are drawn from `seed`, and so are random inputs.
+    With `several` a file may hold the inputs of more than one batch, and densities are their mean. Weights that the
+    network does not have are drawn from `seed`, and so are random inputs.
     """
-    values = forward(network, inputs_of(network, source, seed), seed=seed)
-    drawn = sum(1 for layer in network.layers if _is_drawn(layer, network))
-    what = f"random inputs (seed {seed})" if source == RANDOM else f"'{source}'"
-    said = f"densities of inputs are measured on {what}"
-    if drawn:
+    batches = batches_of(network, source, seed) if several else [inputs_of(network, source, seed)]
+    found = [densities(network, forward(network, one, seed=seed)) for one in batches]
+    said = f"densities of inputs are measured on {described(source, seed)}"
+    if drawn := drawn_products(network):
         said += f"; the weights of {drawn} products are random (seed {seed}), so that they are no trained network's"
-    return replace(densities(network, values), notes=(*network.notes, said))
+    return replace(_mean_densities(found), notes=(*network.notes, said))
+
+
+def _mean_densities(found: Sequence[Network]) -> Network:
+    """Return the first of networks that differ in densities, with their means."""
+    layers = (
+        replace(
+            layers[0],
+            input_density=fmean(one.input_density for one in layers),
+            weight_density=fmean(one.weight_density for one in layers),
+        )
+        for layers in zip(*(network.layers for network in found), strict=True)
+    )
+    return found[0] if len(found) == 1 else replace(found[0], layers=tuple(layers))
+
+
+def described(source: str, seed: int) -> str:
+    """Return what a note calls an input."""
+    return f"random inputs (seed {seed})" if source == RANDOM else f"'{source}'"
+
+
+def drawn_products(network: Network) -> int:
+    """Return how many products have weights that are not among the network's tensors."""
+    return sum(1 for layer in network.layers if _is_drawn(layer, network))
 
 
 def _is_drawn(layer: Layer, network: Network) -> bool:
@@ -66,6 +94,23 @@ def inputs_of(network: Network, source: str, seed: int = 0) -> dict[str, Array]:
     return {name: read_array(Path(source), shape)}
 
 
+def batches_of(network: Network, source: str, seed: int = 0) -> list[dict[str, Array]]:
+    """Return the inputs of one batch after the other; a file may hold those of several, one after the other.
+
+    Raises `InputError` as `inputs_of`, and where the last batch is not full.
+    """
+    shapes = {tensor.name: tensor.shape for tensor in network.inputs if tensor.carried_from is None}
+    if source == RANDOM or len(shapes) != 1:
+        return [inputs_of(network, source, seed)]
+    ((name, shape),) = shapes.items()
+    values = _numbers(Path(source), LARGEST_FILE_BYTES)
+    if not shape or values.ndim != len(shape) or values.shape[1:] != shape[1:] or len(values) <= shape[0]:
+        return [{name: _shaped(values, source, shape)}]
+    if len(values) % shape[0]:
+        raise InputError(f"input '{source}' holds {len(values)} inputs, which are no batches of {shape[0]}")
+    return [{name: part} for part in np.split(values, len(values) // shape[0])]
+
+
 def _rows(network: Network) -> dict[str, int]:
     """Return of each input that is looked up the rows of the smallest table."""
     rows: dict[str, int] = {}
@@ -81,8 +126,12 @@ def read_array(path: Path, shape: Shape) -> Array:
     Raises `UsageError` where there is no file, `InputError` where it holds objects, another shape or values that are
     not finite. No more is read than the shape needs.
     """
-    limit = HEADER_BYTES + LARGEST_ELEMENT_BYTES * prod(shape)
-    data = read_bounded(path, "input", limit)
+    return _shaped(_numbers(path, HEADER_BYTES + LARGEST_ELEMENT_BYTES * prod(shape)), path, shape)
+
+
+def _numbers(path: Path, limit_bytes: int) -> Array:
+    """Return the finite numbers in the .npy file at `path`, which is no larger than the limit."""
+    data = read_bounded(path, "input", limit_bytes)
     try:
         # not np.load, which would also take archives
         array = np.lib.format.read_array(BytesIO(data), allow_pickle=False)
@@ -94,6 +143,11 @@ def read_array(path: Path, shape: Shape) -> Array:
         values = array.astype(np.float32)
     if not np.isfinite(values).all():
         raise InputError(f"input '{path}' holds values that are not finite in float32")
+    return values
+
+
+def _shaped(values: Array, path: Path | str, shape: Shape) -> Array:
+    """Return the values of a batch, or one input for all of a batch, in `shape`."""
     if values.shape == shape:
         return values
     if shape and values.shape in (shape[1:], (1, *shape[1:])):

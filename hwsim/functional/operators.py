@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwsim.errors import InputError
 from hwsim.functional.elements import ACTIVATIONS, BINARY, COMMUTATIVE, TERNARY, UNARY
@@ -21,6 +22,9 @@ from hwsim.ir.layer import Kind, Layer
 
 Operator = Callable[[Layer, Sequence[Array], Parameters], Any]
 
+Multiply = Callable[..., Any]
+"""What a product is made of: a function of two matrices, or of stacks of them."""
+
 EPSILON = np.float32(1e-5)
 """Added to variances: the default of ONNX and of torch."""
 
@@ -28,31 +32,40 @@ LRN_SIZE, LRN_K, LRN_ALPHA, LRN_BETA = 5, 2.0, 1e-4, 0.75
 """Constants of local response normalisation (Krizhevsky et al., NIPS 2012, Sec. 3.3)."""
 
 
-def conv(layer: Layer, operands: Sequence[Array], parameters: Parameters) -> Array:
-    """Return the convolution (N, G K, P, Q), image by image; weights are (G K, C, R, S), of sequences (G K, C, S)."""
+def conv(
+    layer: Layer, operands: Sequence[Array], parameters: Parameters, multiply: Multiply = np.matmul
+) -> NDArray[Any]:
+    """Return the convolution (N, G K, P, Q), image by image; weights are (G K, C, R, S), of sequences (G K, C, S).
+
+    `multiply` takes windows (P Q, C R S) and weights (C R S, K).
+    """
     groups, outputs = layer.G, layer.G * layer.K
     shapes = [(outputs, layer.C, layer.R, layer.S), *([(outputs, layer.C, layer.S)] if layer.R == 1 else [])]
     weights = parameters.weight(layer, shapes).reshape(groups, layer.K, layer.C, layer.R, layer.S)
     bias, one = parameters.bias(layer), replace(layer, N=1)
-    y = np.empty(layer.output_shape, np.float32).reshape(layer.N, groups, layer.K, layer.P * layer.Q)
+    y = np.empty((layer.N, groups, layer.K, layer.P * layer.Q), operands[0].dtype)
     for n in range(layer.N):
         for group in range(groups):
-            y[n, group] = (input_matrix(one, operands[0][n : n + 1], group) @ weight_matrix(one, weights, group)).T
+            image = input_matrix(one, operands[0][n : n + 1], group)
+            y[n, group] = multiply(image, weight_matrix(one, weights, group)).T
     y = y.reshape(layer.output_shape)
     return y if bias is None else y + bias[:, None, None]
 
 
-def matmul(layer: Layer, operands: Sequence[Array], parameters: Parameters) -> Any:
-    """Return the product of two activations, or of one by weights (K, C) or, in groups, (..., K, C)."""
+def matmul(layer: Layer, operands: Sequence[Array], parameters: Parameters, multiply: Multiply = np.matmul) -> Any:
+    """Return the product of two activations, or of one by weights (K, C) or, in groups, (..., K, C).
+
+    `multiply` takes (..., N, C) and (..., C, K) that broadcast.
+    """
     if len(operands) == 2:
-        return np.matmul(*operands)
+        return multiply(*operands)
     shapes: list[tuple[int, ...]] = [(layer.K, layer.C)]
     if layer.G > 1:
         lead = operands[0].shape[:-2]
         shapes = [(*lead[index:], layer.K, layer.C) for index in range(len(lead))]
         shapes = [shape for shape in shapes if np.prod(shape[:-2]) == layer.G]
     weights, bias = parameters.weight(layer, shapes), parameters.bias(layer)
-    y = np.matmul(operands[0], weights.swapaxes(-1, -2))
+    y = multiply(operands[0], weights.swapaxes(-1, -2))
     return y if bias is None else y + bias
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hwsim.arch.accelerator import Accelerator
@@ -240,8 +241,8 @@ class NetworkResult:
             "schema": SCHEMA,
             "hwsim": __version__,
             "inputs": self.inputs,
-            "total": self.total,
-            "layers": self.rows,
+            "total": finite(self.total),
+            "layers": [finite(row) for row in self.rows],
             "sources": self.sources,
             "notes": list(self.notes),
             "not_simulated": self.network.unsupported,
@@ -252,6 +253,12 @@ class NetworkResult:
         from hwsim import catalog
 
         return catalog.report(report)(self.frame)
+
+
+def finite(row: Row) -> Row:
+    """Return `row` as JSON can hold it, which has no infinity: "Infinity" and "-Infinity", as Protocol Buffers say."""
+    infinite = {inf: "Infinity", -inf: "-Infinity"}
+    return {key: infinite.get(value, value) if isinstance(value, float) else value for key, value in row.items()}
 
 
 def energy_by_component(

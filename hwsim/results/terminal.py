@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
@@ -26,8 +27,11 @@ PREFIXES = (
 )
 
 
-COLUMN_UNITS = {"_fraction": "%", "_bytes": "B", "_w": "W"}
+COLUMN_UNITS = {"_fraction": "%", "_agreement": "%", "_bytes": "B", "_db": "dB", "_w": "W"}
 """Endings of columns, and how their unit is written."""
+
+SHOWN = {"sqnr_db": "SQNR", "saturated_fraction": "saturated"}
+"""Columns of layers beyond what every chip has that the table shows, and how they are called there."""
 
 
 def quantity(value: float, unit: str = "") -> str:
@@ -43,11 +47,13 @@ def layer_table(result: NetworkResult) -> RenderableType:
     table = Table(box=SIMPLE_HEAD, title=title(result), title_justify="left", title_style="bold", pad_edge=False)
     for name in ("layer", "kind", "output"):
         table.add_column(name, overflow="fold")
-    for name in ("MACs", "cycles", "stall", "utilised", off_chip_name(result), "energy"):
+    beyond = [name for name in SHOWN if any(name in layer.extras for layer in result.layers)]
+    titles = (SHOWN[name] for name in beyond)
+    for name in ("MACs", "cycles", "stall", "utilised", off_chip_name(result), "energy", *titles):
         table.add_column(name, justify="right", no_wrap=True)
     shown = [layer for layer in result.layers if layer.timing.total_cycles]
     for layer in shown:
-        table.add_row(*cells(layer))
+        table.add_row(*cells(layer), *(_cell(layer, name) for name in beyond))
     table.add_section()
     total, hidden = result.total, len(result.layers) - len(shown)
     stall = sum(layer.timing.stall_cycles for layer in shown) / max(1, total["total_cycles"])
@@ -102,6 +108,11 @@ def cells(layer: LayerResult) -> tuple[str, ...]:
     )
 
 
+def _cell(layer: LayerResult, column: str) -> str:
+    """Return what a row shows of a column beyond what every chip has; nothing where the layer lacks it."""
+    return measured(column, layer.extras[column]) if column in layer.extras else ""
+
+
 def off_chip_name(result: NetworkResult) -> str:
     """Return how the outermost memory is called."""
     name = result.chip.off_chip.name
@@ -127,20 +138,22 @@ def summary(result: NetworkResult) -> str:
 
 def extras(result: NetworkResult) -> list[Text]:
     """Return what the engine finds for the whole network, beyond what every chip has, in a line; none if nothing."""
-    parts = [f"{_named(name)} {_measured(name, value)}" for name, value in result.extras.items()]
+    parts = [f"{_named(name)} {measured(name, value)}" for name, value in result.extras.items()]
     return [Text("; ".join(parts))] if parts else []
 
 
 def _named(column: str) -> str:
     """Return the words of a column's name, without its unit."""
-    unit = next((unit for unit in COLUMN_UNITS if column.endswith(unit)), "")
-    return column.removesuffix(unit).replace("seconds", "time").replace("_", " ")
+    unit = next((unit for unit in COLUMN_UNITS if column.endswith(unit) and unit != "_agreement"), "")
+    return column.removesuffix(unit).replace("seconds", "time").replace("sqnr", "SQNR").replace("_", " ")
 
 
-def _measured(column: str, value: float) -> str:
+def measured(column: str, value: float) -> str:
     """Return a value with the unit in its column's name."""
-    if column.endswith("_fraction"):
+    if column.endswith(("_fraction", "_agreement")):
         return f"{value:.1%}"
+    if column.endswith("_db"):
+        return f"{value:.1f} dB" if isfinite(value) else "exact" if value > 0 else "none"
     if "tops" in column.split("_"):
         return f"{value:.3g}"
     units = (shown for unit, shown in COLUMN_UNITS.items() if column.endswith(unit))
