@@ -24,6 +24,7 @@ from hwsim import catalog  # noqa: E402
 from hwsim.functional.algorithm_costs import STRASSEN_CUT_OVER, UNIT_ROUNDOFF  # noqa: E402
 from hwsim.functional.algorithms import Algorithm, candidates  # noqa: E402
 from hwsim.functional.kernels import amx, binary, convolution, fourier, int8, winograd  # noqa: E402
+from hwsim.functional.kernels.memory import aligned  # noqa: E402
 from hwsim.functional.minimal_filters import F2X2_3X3, F4X4_3X3  # noqa: E402
 from hwsim.ir import Kind, Layer, NetworkBuilder  # noqa: E402
 
@@ -51,7 +52,7 @@ def binary_products() -> None:
     generator = np.random.default_rng(1)
     a, b = (generator.choice(np.array([-1, 1], np.float32), (SIDE, SIDE)) for _ in range(2))
     x, w = binary.packed(a), binary.packed(b)
-    y, reference = amx.aligned(SIDE * SIDE, np.int32).reshape(SIDE, SIDE), np.empty((SIDE, SIDE), np.float32)
+    y, reference = aligned(SIDE * SIDE, np.int32).reshape(SIDE, SIDE), np.empty((SIDE, SIDE), np.float32)
     dense = seconds(lambda: np.matmul(a, b.T, out=reference))
     print(f"product of {SIDE} x {SIDE} matrices, one core; NumPy in fp32 {1e3 * dense:.1f} ms; asked are 15 times less")
     ways: list[tuple[str, Any, Any]] = [("XNOR and counting ones", binary.columns_for_counting, binary.counted)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_kernels import convolution_layer, operands, product_layer
+from test_kernels import compiles_long, convolution_layer, operands, product_layer
 
 from hwsim.errors import UsageError
 from hwsim.functional.algorithms import ALGORITHMS, algorithm, candidates
@@ -40,6 +40,7 @@ def test_minimal_filters_are_exact_in_rational_numbers(one: MinimalFilter) -> No
     np.testing.assert_allclose(made, wanted, atol=1e-15)
 
 
+@compiles_long
 @pytest.mark.parametrize(("name", "one"), [("winograd_f2", F2X2_3X3), ("winograd_f4", F4X4_3X3)])
 def test_counts_of_minimal_filtering_are_those_of_the_arrays(name: str, one: MinimalFilter) -> None:
     layer = convolution_layer((2, 5, 11, 13), 7, 3, padding=1)

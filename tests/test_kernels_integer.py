@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from test_kernels import convolution_layer, convolutions, exact, quickly
+from test_kernels import compiles_long, convolution_layer, convolutions, exact, one_thread, quickly
 
 from hwsim.errors import HardwareError, InputError
 from hwsim.functional.kernels import amx, binary, convolution, products, ternary
+from hwsim.functional.kernels.memory import aligned
 from hwsim.ir import Layer
+
+__all__ = ["one_thread"]  # for all tests here too
 
 Array = NDArray[Any]
 
@@ -44,6 +47,7 @@ def test_int8_convolutions_are_torch_s_to_the_bit(compute: Any, layer: Layer, dt
     assert np.array_equal(found, modulo(exact(layer, x.astype(np.float64) - zero, weights)))
 
 
+@compiles_long
 @quickly
 @given(st.integers(1, 7), st.integers(1, 3), st.integers(0, 2), st.integers(0, 255))
 def test_int8_depthwise_convolutions_are_torch_s_to_the_bit(
@@ -118,7 +122,7 @@ def test_int8_products_on_the_matrix_unit_are_exact(rows: int, depth: int, cols:
 def test_rows_beyond_those_that_are_near_are_the_same_on_the_matrix_unit() -> None:
     # 16 panels of 32 rows are near at once: 1031 rows take three rounds, the last of them not whole
     a, b = integers(3, (1031, 67), np.int8), integers(5, (67, 48), np.int8)
-    y = amx.aligned(1031 * 48, np.int32).reshape(1031, 48)
+    y = aligned(1031 * 48, np.int32).reshape(1031, 48)
     products.integer_in_tiles(a, products.integer_columns(b), y)
     assert np.array_equal(y, a.astype(np.int64) @ b.astype(np.int64))
 
@@ -146,6 +150,7 @@ def test_packing_by_hand() -> None:
     assert binary.packed(np.ones((1, 65), np.int8)).tolist() == [[2**64 - 1, 1]]
 
 
+@compiles_long
 @quickly
 @given(st.integers(1, 31), st.integers(1, 67), st.integers(1, 31), st.floats(0, 1))
 def test_ternary_products_skip_zeros(rows: int, depth: int, cols: int, density: float) -> None:

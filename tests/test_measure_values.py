@@ -11,10 +11,10 @@ from measured_networks import NETWORKS, images, worst_error
 
 from hwsim import catalog
 from hwsim.errors import InputError
+from hwsim.functional.kernels import gemm
 from hwsim.functional.lowering import product
 from hwsim.ir import NetworkBuilder
 from hwsim.measure.backends import backends
-from hwsim.measure.kernels import gemm
 from hwsim.measure.operands import Prepared, require_consistent
 from hwsim.measure.program import plainly
 
@@ -23,13 +23,21 @@ FP32, HALF, INT8 = 2e-5, 5e-2, 0.15
 layers, of which each passes on the errors of those before it."""
 
 
+COMPILES_LONG = pytest.mark.slow
+NUMBA = [
+    pytest.param(name, fmt, limit, marks=[COMPILES_LONG] if fmt == "int8" and name != "attention" else [])
+    for name in NETWORKS
+    for fmt, limit in (("fp32", FP32), ("int8", INT8))
+]
+"""Most operators in int8 are kernels of their own, which take seconds to compile where numba's cache is empty."""
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_numpy_computes_what_the_reference_does(name: str) -> None:
     assert worst_error(NETWORKS[name](), "numpy", "fp32") < (FP32, "")
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize(("fmt", "limit"), [("fp32", FP32), ("int8", INT8)])
+@pytest.mark.parametrize(("name", "fmt", "limit"), NUMBA)
 def test_numba_computes_what_the_reference_does(name: str, fmt: str, limit: float) -> None:
     assert worst_error(NETWORKS[name](), "numba", fmt) < (limit, "")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hwsim import catalog
-from hwsim.errors import InputError
+from hwsim.errors import HardwareError, InputError
 from hwsim.functional.forward import forward
 from hwsim.functional.inputs import inputs_of
 from hwsim.ir import Network, NetworkBuilder
@@ -129,3 +129,22 @@ def test_scales_start_at_zero_where_nothing_is_below_it() -> None:
 
 def test_only_activations_that_round_alike_are_folded() -> None:
     assert fold(operators()) == {"bn": "c", "r": "c", "sum6": "sum"}
+
+
+def test_runs_after_runs_share_one_profile_and_cold_caches_are_told_only_of_cold_runs() -> None:
+    run = onnxruntime_.prepare(NETWORKS["products"], FP32, threads=1, seed=0)
+    first = run.samples(2, cold=False)
+    profile = run.profile
+    second = run.samples(1, cold=False)
+    assert run.profile is profile
+    assert not any("cold" in note for note in run.notes)
+    run.close()
+    assert all(set(one.layers_s) == set(first[0].layers_s) and one.layers_s["m"] > 0 for one in (*first, *second))
+
+
+def test_a_calibration_without_the_library_is_lacking_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hwsim.measure.calibrate import calibrate
+
+    monkeypatch.setattr(onnxruntime_, "missing", lambda: "onnxruntime is not installed")
+    with pytest.raises(HardwareError, match="not installed"):
+        calibrate()

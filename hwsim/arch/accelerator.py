@@ -45,7 +45,8 @@ class PEArray:
     """Processing elements in `rows` x `cols`, each doing `macs_per_cycle` of a format, a fraction if one takes several.
 
     `drain` says when the next tile may enter: after the wave has left the whole "array", or the part the "tile" fills.
-    `preload` says whether the next stationary tile is loaded in "serial" order or "overlapped" with the stream.
+    `preload` says whether the next stationary tile is loaded in "serial" order or "overlapped" with the stream. `unit`
+    is what elements of a machine are called whose elements are cores of many multipliers.
     """
 
     rows: int
@@ -53,6 +54,10 @@ class PEArray:
     macs_per_cycle: Mapping[str, int | Fraction]
     drain: Literal["array", "tile"] = "array"
     preload: Literal["serial", "overlapped"] = "serial"
+    unit: str = "PEs"
+
+    def __str__(self) -> str:
+        return f"{self.rows} x {self.cols} {self.unit}" if self.unit == "PEs" else f"{self.rows} {self.unit}"
 
 
 @dataclass(frozen=True)

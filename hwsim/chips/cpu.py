@@ -31,7 +31,8 @@ from hwsim.formats.bf16 import bf16
 from hwsim.formats.fp16 import fp16
 from hwsim.formats.fp32 import fp32
 from hwsim.formats.int8 import int8
-from hwsim.mapping.cpu.constants import CLASSES, Case, cases, ideal
+from hwsim.mapping.cpu.constants import CLASSES, Case, Constants, cases, ideal
+from hwsim.mapping.cpu.convolution import ALGORITHMS, AUTO
 from hwsim.mapping.cpu.machine import CORE, LANES, MATRIX_RATES, RATES, core_of
 from hwsim.measured import calibrations
 from hwsim.measured.host import HOST, read_host
@@ -57,6 +58,9 @@ ASSUMED = {
     "caches": Source.assumed(
         "warm: run again and again, operands come from the cache that holds them; cold: every operand from memory"
     ),
+    "convolution": Source.assumed(
+        "auto: the library's own; others are products of tiles at the rate of the library's, and transforms around them"
+    ),
     "caches of a core": Source.assumed("sizes of its generation, rates near those of Intel's optimisation manual"),
     "one core's bandwidth off-chip": Source.assumed(
         "lines of 64 bytes that its L2 waits for at most (16 in Haswell, 48 in Sapphire Rapids) over a typical latency"
@@ -70,6 +74,7 @@ def cpu(
     library: str = "",
     calibration: str = "fitted",
     caches: str = "",
+    convolution: str = AUTO,
     threads: int = 0,
     clock_mhz: float = 0,
     bandwidth_gb_s: float = 0,
@@ -78,6 +83,7 @@ def cpu(
     """Return the CPU `machine`, or one with other sizes; 0 and "" stand for the machine's own.
 
     `library` is "onnxruntime" or "mkl"; `calibration` "none" leaves fitted constants out; `caches` is "warm" or "cold";
+    `convolution` is the algorithm, of `hwsim.functional`, of all convolutions that it computes; "auto" the library's.
     `machine` "host" is this one, as `hwsim measure --calibrate` found it or, without that, as its system says.
     """
     check_choice("cpu", "machine", machine, MACHINES)
@@ -86,6 +92,7 @@ def cpu(
     check_choice("cpu", "library", library, ("onnxruntime", "mkl"))
     check_choice("cpu", "calibration", calibration, ("fitted", "none"))
     check_choice("cpu", "caches", caches, ("warm", "cold"))
+    check_choice("cpu", "convolution", convolution, ALGORITHMS)
     facts, sources, notes = facts_of(machine)
     asked = {"clock_mhz": clock_mhz, "bandwidth_gb_s": bandwidth_gb_s, "tdp_w": tdp_w}
     sizes = {name: float(value or facts[name]) for name, value in asked.items()}
@@ -101,7 +108,7 @@ def cpu(
         name="cpu",
         clock_hz=clock_hz,
         description="CPU with vector and matrix units: machine, library and datasheet values as parameters",
-        array=PEArray(cores, 1, rates),
+        array=PEArray(cores, 1, rates, unit="cores"),
         levels=_levels(facts, cores, clock_hz, sizes["bandwidth_gb_s"], caches == "cold"),
         vector_lanes=cores * LANES[facts["isa"]],
         dataflow="cache_blocks",
@@ -115,12 +122,13 @@ def cpu(
             "call_s": 0.0 if calibration == "none" else float(facts.get("call_s", 0.0)),
             "cached_bytes": float(facts.get("l3_bytes", facts["l3_mib"] * 2**20)),
             "adds_in_place": caches == "warm",
+            "convolution": convolution,
             "vectors_on_one": library == "mkl",
             "matrix": calibration == "none",
             "notes": notes,
         },
         parameters={"machine": machine, "library": library, "calibration": calibration, "caches": caches,
-                    "threads": cores, **sizes},
+                    "convolution": convolution, "threads": cores, **sizes},
     )  # fmt: skip
 
 
@@ -131,12 +139,10 @@ def facts_of(machine: str) -> tuple[dict[str, Any], dict[str, Source], tuple[str
     sources = dict.fromkeys(DEFAULTS, typical)
     notes: tuple[str, ...] = ()
     if machine == HOST:
-        found = read_host()
+        found = read_host(Constants._fields)
         facts |= found.facts
         sources |= dict.fromkeys(found.facts, Source.assumed("read from this machine"))
-        if not found.fitted:
-            notes = ("this machine is not calibrated: `hwsim measure --calibrate` does so; its memory is assumed",)
-        return facts, sources, notes
+        return facts, sources, (found.note,) if found.note else ()
     if machine == MEASURED:
         facts |= {"cores": 2, "isa": "amx", "clock_mhz": 3640.0, "bandwidth_gb_s": 36.0, "tdp_w": 20.0}
         facts |= dict(calibrations(MEASURED)["onnxruntime", "machine", "fp32"].constants)
@@ -154,7 +160,7 @@ def _cases(machine: str, formats: tuple[str, ...], calibration: str) -> dict[tup
     """Return the constants of every class of operators in every format."""
     if calibration == "none":
         return {(op_class, fmt): ideal(op_class) for fmt in formats for op_class in CLASSES}
-    own = read_host().fitted if machine == HOST else dict(calibrations(machine))
+    own = read_host(Constants._fields).fitted if machine == HOST else dict(calibrations(machine))
     if own:
         return cases(own, "onnxruntime", formats)
     return cases(calibrations(MEASURED), "onnxruntime", formats, f"typical: those of {MEASURED}")

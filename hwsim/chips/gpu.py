@@ -42,6 +42,7 @@ from hwsim.mapping.gpu.constants import (
     ideal,
     resolve,
 )  # fmt: skip
+from hwsim.mapping.gpu.convolution import ALGORITHMS
 from hwsim.mapping.gpu.matrix import GEMV_LAUNCH_US, STREAM_SHARE
 from hwsim.published import table
 from hwsim.units import gb_s_to_bits_s, kib_to_bits, mhz_to_hz, mib_to_bits, w_to_pj_per_cycle
@@ -88,6 +89,7 @@ ASSUMED = {
     "attention": Source.assumed(
         "fused: scores stay on the chip, in fp16, bf16 and fp8, as in a graph; separate: a kernel per product"
     ),
+    "convolution": Source.assumed("auto: each layer's fastest algorithm, as a library that tries them all takes it"),
     "power while kernels run": Source.assumed(
         "half of the TDP, beside what actions draw: a Titan X that streams weights at 279 GB/s draws 159 of its 250 W "
         "(Han et al., EIE, ISCA 2016, Table V), a busy K80 die 98 of 150 W (Jouppi et al., ISCA 2017, Table 2)"
@@ -109,6 +111,7 @@ def gpu(
     library: str = "",
     calibration: str = "fitted",
     attention: str = "",
+    convolution: str = "auto",
     sms: int = 0,
     clock_mhz: float = 0,
     bandwidth_gb_s: float = 0,
@@ -119,6 +122,7 @@ def gpu(
 
     `library` says how kernels are called, "graph", "direct" or "eager"; `calibration` "none" leaves fitted constants
     out; with `attention` "fused", as in a graph, the products around a softmax are one kernel where the format has it.
+    `convolution` is the algorithm of all convolutions that it can run; "auto", as for all others, the fastest there is.
     Peaks follow SMs and clock.
     """
     check_choice("gpu", "machine", machine, tuple(LINEAGE))
@@ -127,6 +131,7 @@ def gpu(
     check_choice("gpu", "calibration", calibration, ("fitted", "none"))
     attention = attention or ("fused" if library == "graph" else "separate")
     check_choice("gpu", "attention", attention, ("separate", "fused"))
+    check_choice("gpu", "convolution", convolution, ALGORITHMS)
     facts, sources, rates, cases, fits = _preset(machine, library, calibration)
     asked = {"sms": sms, "clock_mhz": clock_mhz, "bandwidth_gb_s": bandwidth_gb_s, "l2_mib": l2_mib, "tdp_w": tdp_w}
     sizes = {name: value or facts[name] for name, value in asked.items()}
@@ -139,7 +144,7 @@ def gpu(
         name="gpu",
         clock_hz=clock_hz,
         description="NVIDIA GPU, K20M to H200: machine, library and datasheet values as parameters",
-        array=PEArray(round(sizes["sms"]), 1, dict(rates)),
+        array=PEArray(round(sizes["sms"]), 1, dict(rates), unit="SMs"),
         levels=_levels(round(sizes["sms"]), facts["l1_kib"], sizes["l2_mib"], sizes["bandwidth_gb_s"], clock_hz),
         vector_lanes=max(1, round(sizes["sms"] * rates["fp32"])),
         dataflow="thread_blocks",
@@ -151,6 +156,7 @@ def gpu(
         options={
             "cases": dict(cases),
             "attention": attention,
+            "convolution": convolution,
             "gemv_launch_us": 0.0 if calibration == "none" else GEMV_LAUNCH_US.get(library, LAUNCH_US[library]),
             "tdp_w": sizes["tdp_w"],
             "idle_w": idle_w,
@@ -160,6 +166,7 @@ def gpu(
             "library": library,
             "calibration": calibration,
             "attention": attention,
+            "convolution": convolution,
             **sizes,
         },
     )

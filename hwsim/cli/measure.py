@@ -81,11 +81,13 @@ def measure(
 
 
 def _calibrate(device: str, backend: str, extra: list[str]) -> None:
-    """Calibrate the model of this CPU, and say where that is kept."""
+    """Calibrate the model of this CPU, and say what was found and where that is kept."""
     if extra:
         raise UsageError(f"--calibrate measures shapes of its own, and takes no {extra[0]}")
     if device != "cpu":
         raise UsageError(f"--calibrate fits the model of this CPU, not of '{device}'; benchmarks/gpu.py fits GPUs")
-    from hwsim.measure.calibrate import calibrate
+    from hwsim.measure.calibrate import calibrate, summary
 
-    click.echo(f"wrote {calibrate(backend)}")
+    found = calibrate(backend, say=lambda what: click.echo(f"calibrating: {what}", err=True))
+    click.echo(summary(found))
+    click.echo(f"wrote {found.path}; `--on cpu:host` uses it")

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hwsim.arch.accelerator import Accelerator
+from hwsim.engine import cpu_algorithms
 from hwsim.formats import NumberFormat
+from hwsim.functional.algorithms import ALGORITHMS
 from hwsim.ir.layer import Kind, Layer
 from hwsim.ir.network import Network
-from hwsim.mapping.cpu.blocks import BlockMapping, Tally
+from hwsim.mapping.cpu.around import NOTHING as NOTHING_SPECIAL
+from hwsim.mapping.cpu.around import Around, surroundings
+from hwsim.mapping.cpu.blocks import BlockMapping, Tally, place_blocks
 from hwsim.mapping.cpu.constants import Case, Constants
+from hwsim.mapping.cpu.convolution import AUTO, DIRECT
 from hwsim.mapping.cpu.machine import Curve, Machine
 from hwsim.mapping.cpu.times import compute_seconds, seconds
 from hwsim.mapping.cpu.work import Work, work_of
@@ -20,14 +26,15 @@ from hwsim.units import BITS_PER_BYTE, ceil_div
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from hwsim.engine.cpu_algorithms import Transformed
     from hwsim.engine.trace import Span
     from hwsim.mapping.placed import Placed
     from hwsim.results.record import NetworkResult
 
 FREE_LAYOUTS = frozenset({"reshape", "flatten", "squeeze", "unsqueeze", "identity", "dropout", "cast"})
-"""Changes of layout that move nothing."""
+"""Changes of layout that move nothing, but are called."""
 
-STACKS = frozenset({"stack", "reversed_stack"})
+IMAGE_AXES = 4
 
 NOTHING: Mapping[str, Any] = {"op_class": "", "fused_into": ""}
 
@@ -53,37 +60,74 @@ def execute(
     network: Network, placed: Sequence[Placed], chip: Accelerator, fmt: NumberFormat, fidelity: str, seed: int
 ) -> Execution:
     """Return every layer's outcome. Weights come from the cache, or memory, that holds all that a run touches."""
-    setting, planar = _setting(network, placed, chip, fmt), _planar(network)
+    setting, around = _setting(network, placed, chip, fmt), surroundings(network)
     added = _added(network, chip, fmt)
-    steps = {layer.name: layer.steps for layer in network.layers}
 
     def outcome(one: Placed) -> Outcome:
         layer = one.layer
-        into = one.fused_into or added.get(layer.name, "")
+        near = around.get(layer.name, NOTHING_SPECIAL)
+        into = one.fused_into or added.get(layer.name, "") or near.into
         if layer.kind is Kind.UNSUPPORTED:
             return Outcome(Timing(), {}, NOTHING)
         if into:
             counts = {("vector", fmt.name, "output"): layer.operations}
             return Outcome(Timing(), counts, {"op_class": "", "fused_into": into})
         if one.mapping is None:
-            pieces = steps.get(layer.inputs[0], 1) if layer.function in STACKS else len(layer.inputs)
-            return streamed(layer, setting, layer.name in planar, pieces)
-        if fidelity == "stepped":
-            from hwsim.engine import cpu_stepped
-
-            return product(one.mapping, setting, cpu_stepped.run(one.mapping, fmt, seed))
-        return product(one.mapping, setting, one.mapping.tally)  # type: ignore[attr-defined]
+            return streamed(layer, setting, near)
+        return convolution(one, setting, fidelity, seed) or _run(one.mapping, setting, fidelity, seed)
 
     outcomes = [outcome(one) for one in placed]
     call_s = chip.options["call_s"]
     total_s = sum(one.timing.total_cycles for one in outcomes) / chip.clock_hz
-    return Execution(outcomes, {"call_seconds": call_s, "latency_seconds": total_s + call_s}, chip.options["notes"])
+    formats = {one.layer.name: fmt for one in placed}
+    fallen = cpu_algorithms.notes(chip.options["convolution"], (one.layer for one in placed), formats)
+    notes = (*chip.options["notes"], *fallen)
+    return Execution(outcomes, {"call_seconds": call_s, "latency_seconds": total_s + call_s}, notes)
+
+
+def convolution(one: Placed, setting: Setting, fidelity: str, seed: int) -> Outcome | None:
+    """Return the outcome of a convolution by the chip's algorithm, if it has one: a product and its transforms.
+
+    The library's own, where that algorithm does not compute the layer, has the columns of the direct one.
+    """
+    layer, fmt, wanted = one.layer, setting.fmt, setting.chip.options["convolution"]
+    if layer.kind is not Kind.CONV or wanted == AUTO:
+        return None
+    algorithm = cpu_algorithms.algorithm_of(layer, wanted, fmt) or ALGORITHMS[DIRECT]
+    made = cpu_algorithms.transformed(layer, algorithm.name)
+    mapping = one.mapping if made is None else place_blocks(made.product, setting.chip, fmt)
+    outcome = _run(mapping, setting, fidelity, seed)
+    if made is not None:
+        outcome = _with_transforms(layer, made, outcome, setting)
+    columns = cpu_algorithms.columns(layer, algorithm, outcome.counts["mac", fmt.name, "output"], fmt)
+    return outcome._replace(extras={**outcome.extras, **columns})
+
+
+def _with_transforms(layer: Layer, made: Transformed, outcome: Outcome, setting: Setting) -> Outcome:
+    constants = setting.cases["gemm", setting.fmt.name].constants
+    moved = cpu_algorithms.transform_counts(layer, made, setting.fmt, setting.machine.cold)
+    taken_s = cpu_algorithms.transform_seconds(
+        made, setting.fmt, setting.machine, setting.curve, constants.overlap_exponent
+    )
+    cycles = max(setting.cycles(taken_s), _edge(moved, setting))
+    counts = Counter(outcome.counts) + Counter(moved)
+    counts["idle", "cycle", ""] += cycles
+    timing = outcome.timing._replace(stall_cycles=outcome.timing.stall_cycles + cycles)
+    return Outcome(timing, dict(counts), outcome.extras)
+
+
+def _run(mapping: Any, setting: Setting, fidelity: str, seed: int) -> Outcome:
+    if fidelity == "stepped":
+        from hwsim.engine import cpu_stepped
+
+        return product(mapping, setting, cpu_stepped.run(mapping, setting.fmt, seed))
+    return product(mapping, setting, mapping.tally)
 
 
 def product(mapping: Any, setting: Setting, tally: Tally) -> Outcome:
     """Return cycles and counts of a product whose blocks do what `tally` says: calls, blocks, and what they wait."""
     layer, chip, fmt = mapping.layer, setting.chip, setting.fmt
-    work = _work(layer, setting, False, 1)
+    work = _work(layer, setting)
     case = setting.cases[work.op_class, fmt.name]
     total = setting.cycles(_seconds(work, case, setting))
     call = case.constants.call_s + case.constants.fork_s * (setting.machine.threads - 1)
@@ -128,12 +172,14 @@ def distinct_words(layer: Layer) -> tuple[int, int]:
     return inputs, layer.weight_elements if len(layer.inputs) == 1 else 0
 
 
-def streamed(layer: Layer, setting: Setting, planar: bool, pieces: int) -> Outcome:
+def streamed(layer: Layer, setting: Setting, around: Around) -> Outcome:
     """Return cycles and counts of an operator that is no product."""
     fmt = setting.fmt
-    work = _work(layer, setting, planar, pieces)
-    if work.op_class == "layout" and (layer.function in FREE_LAYOUTS or setting.machine.cold):
+    work = _work(layer, setting, around)
+    if work.op_class == "layout" and setting.machine.cold:
         return Outcome(Timing(), {}, NOTHING)
+    if work.op_class == "layout" and _stays(layer, fmt):
+        work = work._replace(input_bytes=0.0, output_bytes=0.0)
     case = setting.cases[work.op_class, fmt.name]
     total = setting.cycles(_seconds(work, case, setting))
     shapes = dict(zip(layer.inputs, layer.input_shapes, strict=True)).values()
@@ -169,10 +215,17 @@ def _seconds(work: Work, case: Case, setting: Setting) -> float:
     return seconds(work, setting.fmt.name, constants, machine, curve, setting.held_bytes, setting.away_s)
 
 
-def _work(layer: Layer, setting: Setting, planar: bool, pieces: int) -> Work:
+def _stays(layer: Layer, fmt: NumberFormat) -> bool:
+    """Return whether a change of layout leaves all elements in place; images of integers lie by channels last."""
+    shape = layer.input_shapes[0]
+    images = fmt.kind == "int" and len(shape) == IMAGE_AXES and prod(shape[2:]) > 1
+    return layer.function in FREE_LAYOUTS and not images
+
+
+def _work(layer: Layer, setting: Setting, around: Around = NOTHING_SPECIAL) -> Work:
     fmt, machine = setting.fmt, setting.machine
     matrix = setting.chip.options["matrix"] and fmt.name in machine.matrix_macs_per_cycle
-    return work_of(layer, fmt.name, fmt.bits, machine.lanes, planar, pieces, matrix and layer.kind is Kind.MATMUL)
+    return work_of(layer, fmt.name, fmt.bits, machine.lanes, around, matrix and layer.kind is Kind.MATMUL)
 
 
 def _edge(counts: Mapping[Action, int], setting: Setting) -> int:
@@ -189,7 +242,7 @@ def _edge(counts: Mapping[Action, int], setting: Setting) -> int:
 
 
 def _setting(network: Network, placed: Sequence[Placed], chip: Accelerator, fmt: NumberFormat) -> Setting:
-    """Return what all operators share; a run takes about as long as its products at the peak rate and its weights."""
+    """Return what all operators share; a run takes about as long as its arithmetic and its weights."""
     machine: Machine = chip.options["machine"]
     rate = chip.off_chip_rate
     if rate is not None:
@@ -199,7 +252,7 @@ def _setting(network: Network, placed: Sequence[Placed], chip: Accelerator, fmt:
     busiest = max(layer.input_elements + layer.output_elements for layer in network.layers) * fmt.bits / BITS_PER_BYTE
     curve, cases = Curve(machine), chip.options["cases"]
     draft = Setting(machine, curve, cases, fmt, chip, weights + busiest, 0.0, False)
-    works = [_work(one.layer, draft, False, 1) for one in placed if one.mapping is not None]
+    works = [_work(one.layer, draft) for one in placed if one.layer.kind is not Kind.UNSUPPORTED and not one.fused_into]
     away_s = (
         sum(
             one.steps * compute_seconds(one, fmt.name, cases[one.op_class, fmt.name].constants, machine)
@@ -210,14 +263,6 @@ def _setting(network: Network, placed: Sequence[Placed], chip: Accelerator, fmt:
     )
     off_chip = machine.cold or draft.held_bytes > chip.options["cached_bytes"]
     return draft._replace(away_s=away_s, off_chip=off_chip)
-
-
-def _planar(network: Network) -> set[str]:
-    """Return the pools that read what a normalisation over channels has laid out channel by channel."""
-    normalised = {
-        layer.name for layer in network.layers if layer.kind is Kind.NORMALISATION and layer.function != "batch"
-    }
-    return {layer.name for layer in network.layers if layer.kind is Kind.POOL and layer.inputs[0] in normalised}
 
 
 def _added(network: Network, chip: Accelerator, fmt: NumberFormat) -> dict[str, str]:

@@ -6,6 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hwsim.arch.accelerator import Accelerator
+from hwsim.engine import gpu_algorithms
 from hwsim.engine.vector import UNCOMPUTED_KINDS
 from hwsim.formats import NumberFormat
 from hwsim.ir.layer import Kind
@@ -26,12 +27,13 @@ PJ_PER_W_AND_S = 1e12
 
 
 class Limits(NamedTuple):
-    """What bounds every kernel: peak rate, the chip's edge, and the power left for what kernels do."""
+    """What bounds every kernel: peak rate, the chip's edge, the power left for what kernels do, and what L2 holds."""
 
     macs_per_cycle: float
     bits: int
     in_cycles: int
     pj_per_cycle: float
+    l2_bits: int
 
 
 MIXES_FORMATS = True
@@ -55,14 +57,16 @@ def execute(
         else:
             outcome = _product(one, chip, fidelity, seed, limits, costs)
         outcomes.append(outcome)
-    return Execution(outcomes, notes=_notes(outcomes))
+    ran = ((one.layer, outcome.extras) for one, outcome in zip(placed, outcomes, strict=True))
+    return Execution(outcomes, notes=(*gpu_algorithms.notes(chip.options["convolution"], ran), *_notes(outcomes)))
 
 
 def limits_of(chip: Accelerator, fmt: NumberFormat) -> Limits:
     """Return the bounds of a chip in `fmt`."""
     bits, cycles = chip.off_chip_rate or (1, 0)
     budget_w = chip.options["tdp_w"] - chip.options["idle_w"]
-    return Limits(chip.peak_macs_per_cycle(fmt), bits, cycles, max(budget_w, 1e-3) * PJ_PER_W_AND_S / chip.clock_hz)
+    pj_per_cycle = max(budget_w, 1e-3) * PJ_PER_W_AND_S / chip.clock_hz
+    return Limits(chip.peak_macs_per_cycle(fmt), bits, cycles, pj_per_cycle, chip.level["l2"].usable_bits or 0)
 
 
 def _product(one: Placed, chip: Accelerator, fidelity: str, seed: int, limits: Limits, costs: WordCosts) -> Outcome:
@@ -81,19 +85,21 @@ def closed(
 ) -> Outcome:
     """Return cycles and action counts of a product, each of whose steps did what `done` says."""
     steps = mapping.layer.steps
-    counts = product_counts(mapping, done, fmt)
+    counts = product_counts(mapping, done, fmt, limits.l2_bits)
     stall = kernel.body_cycles - kernel.sm_cycles + kernel.power_cycles
     timing = Timing(
         steps * kernel.launch_cycles, steps * kernel.sm_cycles, steps * stall, steps * kernel.reduction_cycles
     )
-    return bounded(
+    outcome = bounded(
         timing, counts, limits, costs, fmt, steps * kernel.power_cycles,
         algorithm=kernel.algorithm, tile=f"{kernel.tile_rows}x{kernel.tile_cols}", splits=kernel.splits,
         blocks=steps * kernel.blocks,
     )  # fmt: skip
+    arithmetic = gpu_algorithms.columns(mapping.layer, kernel.algorithm, steps * done.macs, fmt)
+    return outcome._replace(extras={**outcome.extras, **arithmetic}) if arithmetic else outcome
 
 
-def product_counts(mapping: BlockMapping, done: Done, fmt: NumberFormat) -> dict[Action, int]:
+def product_counts(mapping: BlockMapping, done: Done, fmt: NumberFormat, l2_bits: int) -> dict[Action, int]:
     """Return what a product multiplies and the words it moves: each once over the chip's edge, once a block from L2."""
     layer, kernel, steps = mapping.layer, mapping.kernel, mapping.layer.steps
     inputs, weights, outputs = mapping.dram_words
@@ -112,7 +118,8 @@ def product_counts(mapping: BlockMapping, done: Done, fmt: NumberFormat) -> dict
     if kernel.splits > 1:
         counts["l2", "write", "psum"] = counts["l2", "read", "psum"] = kernel.splits * outputs
     if kernel.algorithm in transforms.ALGORITHMS:
-        counts["vector", fmt.name, "output"] = transforms.additions(layer, kernel.algorithm)
+        for action, words in gpu_algorithms.transform_counts(layer, kernel.algorithm, fmt, l2_bits).items():
+            counts[action] = counts.get(action, 0) + words
     return counts
 
 

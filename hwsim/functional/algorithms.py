@@ -18,6 +18,7 @@ from hwsim.functional.algorithm_costs import (
     fourier_growth,
     fourier_multiplications,
     gamma,
+    minimal_growth,
     none,
     nonzero,
     plain,
@@ -103,11 +104,7 @@ def is_minimal(layer: Layer) -> bool:
 
 
 def winograd(name: str, by: MinimalFilter) -> Algorithm:
-    """Return minimal filtering with `by`.
-
-    Its error: roundings on the longest way times the sum of all absolute values that go into an output, which bounds
-    any bilinear algorithm (Higham, Sec. 23.2.1, in components); seen errors are far below.
-    """
+    """Return minimal filtering with `by`."""
     places = by.tile**2
     side = f"{by.outputs}x{by.outputs}_{by.taps}x{by.taps}"
     return Algorithm(
@@ -122,7 +119,7 @@ def winograd(name: str, by: MinimalFilter) -> Algorithm:
         ),
         traffic_words=lambda layer: 2 * tiles(layer, by) * places * layer.G * (layer.C + layer.K),
         weight_words=lambda layer: places * layer.G * layer.C * layer.K,
-        error_growth=lambda layer: gamma(by.roundings + layer.C) * by.growth,
+        error_growth=lambda layer: minimal_growth(layer, by),
     )
 
 

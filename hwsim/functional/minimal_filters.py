@@ -6,7 +6,11 @@ networks", CVPR 2016, Eqs. 5 to 9 and Sec. 4.3).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from math import prod
 
 Matrix = tuple[tuple[float, ...], ...]
 
@@ -109,3 +113,40 @@ F4X4_3X3 = MinimalFilter(
     output_matrix=((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1)),
 )
 """F(4x4, 3x3) (Lavin & Gray, Sec. 4.3)."""
+
+POINTS = (Fraction(0), *(sign * Fraction(point) for point in ("1", "2", "1/2") for sign in (1, -1)))
+"""Where polynomials are evaluated, infinity behind them (Lavin & Gray, Sec. 4)."""
+
+
+@cache
+def minimal_filter(outputs: int, taps: int) -> MinimalFilter:
+    """Return F(outputs, taps) of up to 8 products, by Toom and Cook; of 3 taps those above but for signs.
+
+    With M(x) the product of all x - p, a point p has the coefficients of M_p(x) = M(x) / (x - p) in B', its own powers
+    over M_p(p) in G, and its powers in A'; infinity has those of M, and the last coefficient (Blahut, Fast Algorithms
+    for Signal Processing, 2010, Sec. 5.2).
+    """
+    points = POINTS[: outputs + taps - 2]
+    others = [[one for one in points if one != point] for point in points]
+    last = [0.0] * (taps - 1) + [1.0]
+    return MinimalFilter(
+        input_matrix=(*((*_coefficients(rest), 0.0) for rest in others), _coefficients(points)),
+        filter_matrix=(
+            *(
+                tuple(float(point**power / prod(point - one for one in rest)) for power in range(taps))
+                for point, rest in zip(points, others, strict=True)
+            ),
+            tuple(last),
+        ),
+        output_matrix=tuple(
+            (*(float(point**power) for point in points), float(power == outputs - 1)) for power in range(outputs)
+        ),
+    )
+
+
+def _coefficients(roots: Iterable[Fraction]) -> tuple[float, ...]:
+    """Return the coefficients of the product of all x - root, the constant first."""
+    found = [Fraction(1)]
+    for root in roots:
+        found = [higher - root * own for higher, own in zip([Fraction(0), *found], [*found, Fraction(0)], strict=True)]
+    return tuple(map(float, found))

@@ -10,7 +10,6 @@
 | `moves`     | changes of layout as views                                                        |
 | `program`   | a network as calls in order, for libraries that run one layer at a time            |
 | `layerwise` | the runner of such a program: one timer per layer, and runs without them           |
-| `kernels`   | the operators in numba, fp32 and int8                                             |
 | `timing`    | warm-up, enough runs, median and spread, what counts as noise                     |
 | `machine`   | `Machine`: processor, caches, memory, clock, and the fingerprint of what matters   |
 | `clock`     | the processor's clock as a chain of dependent additions shows it                  |

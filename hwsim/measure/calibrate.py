@@ -7,33 +7,37 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from hwsim import catalog
-from hwsim.errors import LimitError, UsageError
+from hwsim.errors import HardwareError, UsageError
 from hwsim.ir.layer import Kind, Layer
 from hwsim.ir.network import Network
+from hwsim.mapping.cpu.around import NOTHING, surroundings
 from hwsim.mapping.cpu.constants import Constants
 from hwsim.mapping.cpu.machine import Curve, Machine
 from hwsim.mapping.cpu.work import work_of
-from hwsim.measured.host import detect, write_host
+from hwsim.measured.host import detect, identity, write_host
 from hwsim.units import BITS_PER_BYTE
 
-from .calibration_fit import Timed, fit
-from .calibration_networks import BESIDE, calibration_networks
+from .calibration_fit import Timed, fit, predicted
+from .calibration_networks import calibration_networks, is_fitted_on
 from .streams import stream
 
 if TYPE_CHECKING:
     from hwsim.formats import NumberFormat
 
 BACKEND = "onnxruntime"
+
+FITTING_S, NO_ARITHMETIC = 4.0, 1e6
+"""What the fit itself takes [s]; the efficiency from which on arithmetic takes no time."""
 
 SAMPLES = 7
 """Runs of each network."""
@@ -45,22 +49,58 @@ KEPT_S = (2e-3, 4e-3, 6e-3, 12e-3, 50e-3, 1e3)
 """How long a shared cache may keep data [s], the best of these; the last is a machine of one's own."""
 
 
-def calibrate(backend: str = "", budget_s: float = 55) -> Path:
-    """Return the file with this machine's constants, fitted in about `budget_s` [s] at most.
+class Found(NamedTuple):
+    """A calibration: the machine's facts, constants by class and format, shapes and mean error of each, and where."""
 
-    Raises `UsageError` for another library than onnxruntime, `LimitError` where that is not installed.
+    facts: Mapping[str, Any]
+    fitted: Mapping[tuple[str, str], Constants]
+    shapes: Mapping[tuple[str, str], int]
+    errors: Mapping[tuple[str, str], float]
+    path: Path
+
+
+def calibrate(backend: str = "", budget_s: float = 55, say: Callable[[str], object] = str) -> Found:
+    """Return this machine's constants, fitted in about `budget_s` [s] at most and written; `say` is told of progress.
+
+    Raises `UsageError` for another library than onnxruntime, `HardwareError` where that is not installed.
     """
     if backend not in ("", BACKEND):
         raise UsageError(f"--calibrate fits {BACKEND}'s operators, not those of '{backend}'")
     from .backends import onnxruntime_
 
     if lacking := onnxruntime_.missing():
-        raise LimitError(lacking)
+        raise HardwareError(lacking)
     began = perf_counter()
+    say("streaming caches and memory")
     facts = detect() | streams(detect()["cores"])
-    rows = list(_timed(facts, lambda: perf_counter() - began < budget_s))
-    keep_s, fitted = _best(rows)
-    return write_host(json.dumps(_record({**facts, "keep_s": keep_s}, fitted, rows), indent=1))
+    rows = list(_timed(facts, lambda: perf_counter() - began < budget_s - FITTING_S, say))
+    say(f"fitting {len(rows)} times")
+    keep_s, fitted, errors = _best(rows)
+    facts["keep_s"] = keep_s
+    shapes: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for name, row in rows:
+        shapes[row.work.op_class, row.fmt].add(name)
+    counts = {key: len(names) for key, names in shapes.items()}
+    path = write_host(json.dumps(_record(facts, fitted, counts), indent=1))
+    return Found(facts, fitted, counts, errors, path)
+
+
+def summary(found: Found) -> str:
+    """Return what a calibration found, in lines: the machine, and each class with its constants and error."""
+    facts = found.facts
+    lines = [
+        f"{facts['cores']} cores, {facts['isa']}, {facts['clock_mhz']:.0f} MHz; GB/s of a thread: "
+        f"L1 {facts['l1_bytes_s'] / 1e9:.0f}, L2 {facts['l2_bytes_s'] / 1e9:.0f}, L3 {facts['l3_bytes_s'] / 1e9:.0f}, "
+        f"memory {facts['core_bytes_s'] / 1e9:.0f} alone, {facts['memory_bytes_s'] / 1e9:.0f} all together",
+        f"{'class':<14}{'format':<7}{'layers':>6}  {'efficiency':>10}  {'call us':>7}  {'error of the fit %':>18}",
+    ]
+    for key, one in sorted(found.fitted.items()):
+        reached = f"{one.efficiency:.3g}" if one.efficiency < NO_ARITHMETIC else "-"
+        lines.append(
+            f"{key[0]:<14}{key[1]:<7}{found.shapes[key]:>6}  {reached:>10}  {1e6 * one.call_s:>7.1f}"
+            f"  {100 * found.errors[key]:>18.1f}"
+        )
+    return "\n".join(lines)
 
 
 def streams(threads: int) -> dict[str, Any]:
@@ -75,7 +115,7 @@ def streams(threads: int) -> dict[str, Any]:
         "memory_bytes_s": threads * found["memory_bytes_s"], "core_bytes_s": alone, "call_s": 35e-6,
         "bandwidth_gb_s": threads * found["memory_bytes_s"] / 1e9, "clock_mhz": machine.clock_hz / 1e6,
         "l3_bytes": float(_shared_bytes(machine.last_level_bytes, threads)),
-        "l3_mib": machine.last_level_bytes / 2**20 or 16.0, "fingerprint": machine.fingerprint,
+        "l3_mib": machine.last_level_bytes / 2**20 or 16.0,
     }  # fmt: skip
 
 
@@ -87,13 +127,16 @@ def _shared_bytes(last_level_bytes: int, threads: int) -> int:
     return min(last_level_bytes, SHARED_AT_MOST * threads) or 16 * 2**20
 
 
-def _timed(facts: Mapping[str, Any], in_time: Any) -> Iterator[tuple[str, Timed]]:
+def _timed(
+    facts: Mapping[str, Any], in_time: Callable[[], bool], say: Callable[[str], object]
+) -> Iterator[tuple[str, Timed]]:
     """Yield the measured layers of all networks, in both formats, on all threads and on one."""
     cores = int(facts["cores"])
     for count in dict.fromkeys((cores, 1)):
         for name in ("int8", "fp32"):
             for network in calibration_networks():
                 if in_time():
+                    say(f"{network.name} in {name} on {count} thread{'s' if count > 1 else ''}")
                     yield from _layers(network, catalog.number_format(name), count, facts)
 
 
@@ -104,14 +147,11 @@ def _layers(network: Network, fmt: NumberFormat, threads: int, facts: Mapping[st
     samples = runner.samples(SAMPLES, cold=False)
     runner.close()
     total_s, machine = median(one.total_s for one in samples), _machine(facts, threads)
-    by_name = {layer.name: layer for layer in network.layers}
+    around = surroundings(network)
     for layer in network.layers:
         seconds = median(one.layers_s.get(layer.name, 0.0) for one in samples)
-        if seconds > 0 and not layer.name.startswith(BESIDE):
-            source = by_name.get(layer.inputs[0])
-            planar = source is not None and source.function == "local_response"
-            pieces = source.steps if source is not None and layer.function == "stack" else 1
-            work = work_of(layer, fmt.name, fmt.bits, machine.lanes, planar, pieces)
+        if seconds > 0 and is_fitted_on(layer):
+            work = work_of(layer, fmt.name, fmt.bits, machine.lanes, around.get(layer.name, NOTHING))
             yield layer.name, Timed(work, fmt.name, machine, held_bytes(network, fmt), total_s, seconds)
 
 
@@ -133,18 +173,21 @@ def _machine(facts: Mapping[str, Any], threads: int) -> Machine:
     return core_of(facts, threads)
 
 
-def _best(rows: Sequence[tuple[str, Timed]]) -> tuple[float, dict[tuple[str, str], Constants]]:
-    """Return how long the shared cache keeps data, and the constants of every class and format."""
+def _best(
+    rows: Sequence[tuple[str, Timed]],
+) -> tuple[float, dict[tuple[str, str], Constants], dict[tuple[str, str], float]]:
+    """Return how long the shared cache keeps data, and the constants of every class and format with their errors."""
     tried = []
     for keep_s in KEPT_S:
         kept = [row._replace(machine=row.machine._replace(keep_s=keep_s)) for _, row in rows]
         gemm = [row for row in kept if row.work.op_class == "gemm"]
-        tried.append((sum(_error(part, "gemm", fmt) for fmt, part in _by_format(gemm)), keep_s))
+        tried.append((sum(_fit_and_error(part, "gemm", fmt)[1] for fmt, part in _by_format(gemm)), keep_s))
     keep_s = min(tried)[1]
     groups: dict[tuple[str, str], list[Timed]] = defaultdict(list)
     for _, row in rows:
         groups[row.work.op_class, row.fmt].append(row._replace(machine=row.machine._replace(keep_s=keep_s)))
-    return keep_s, {key: fit(group, *key) for key, group in groups.items()}
+    both = {key: _fit_and_error(group, *key) for key, group in groups.items()}
+    return keep_s, {key: one for key, (one, _) in both.items()}, {key: error for key, (_, error) in both.items()}
 
 
 def _by_format(rows: Sequence[Timed]) -> Iterator[tuple[str, list[Timed]]]:
@@ -152,27 +195,24 @@ def _by_format(rows: Sequence[Timed]) -> Iterator[tuple[str, list[Timed]]]:
         yield fmt, [row for row in rows if row.fmt == fmt]
 
 
-def _error(rows: Sequence[Timed], op_class: str, fmt: str) -> float:
-    from .calibration_fit import predicted
-
+def _fit_and_error(rows: Sequence[Timed], op_class: str, fmt: str) -> tuple[Constants, float]:
+    """Return the constants of rows, and their mean error on them."""
     curves = {row.machine.threads: Curve(row.machine) for row in rows}
-    found = predicted(rows, fit(rows, op_class, fmt), curves)
-    return float(np.mean(np.abs(found / np.array([row.seconds for row in rows]) - 1)))
+    fitted = fit(rows, op_class, fmt)
+    found = predicted(rows, fitted, curves)
+    return fitted, float(np.mean(np.abs(found / np.array([row.seconds for row in rows]) - 1)))
 
 
 def _record(
-    facts: Mapping[str, Any], fitted: Mapping[tuple[str, str], Constants], rows: Sequence[tuple[str, Timed]]
+    facts: Mapping[str, Any], fitted: Mapping[tuple[str, str], Constants], shapes: Mapping[tuple[str, str], int]
 ) -> dict[str, Any]:
     now = datetime.now(UTC)
-    shapes: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for name, row in rows:
-        shapes[row.work.op_class, row.fmt].add(name)
     defaults = Constants()._asdict()
     cases = [
         {
-            "library": BACKEND, "op_class": key[0], "format": key[1], "shapes": len(shapes[key]),
+            "library": BACKEND, "op_class": key[0], "format": key[1], "shapes": shapes[key],
             "constants": {name: value for name, value in one._asdict().items() if value != defaults[name]},
         }
         for key, one in sorted(fitted.items())
     ]  # fmt: skip
-    return {"isa": facts["isa"], "year": now.year, "date": f"{now:%Y-%m-%d}", "facts": dict(facts), "cases": cases}
+    return {"identity": identity(), "year": now.year, "date": f"{now:%Y-%m-%d}", "facts": dict(facts), "cases": cases}

@@ -22,8 +22,11 @@ Vector = NDArray[np.float64]
 RESOLUTION_S, SPREAD = 1e-6, 0.05
 """What the library's profile tells apart, per call, and how well a time repeats."""
 
+OF_STEPS = 0.2
+"""How well a mean over many steps is known: the profile's own cost is taken off each."""
+
 TOLD_APART = 3.0
-"""Times of fewer resolutions than this are not fitted on, where there are longer ones."""
+"""Times of fewer resolutions than this are not fitted on, where there are longer ones, but for sums over many steps."""
 
 HOLD = 0.075
 """Weight of the prior: a constant that is off it by its width counts as a time that is off by this."""
@@ -60,9 +63,11 @@ def prior(op_class: str, fmt: str) -> dict[str, float]:
         own = {"efficiency": 0.65 if integer else 0.75, "reduction_half": 20.0 if integer else 15.0}
         if not integer:
             own["single_cost"] = 2.0
-        elif op_class == "conv":
-            own |= {"gather_s": 2e-10, "round_s": 5e-10}
+        else:
+            own["round_s"] = 5e-11
         return {**own, **common}
+    if op_class == "gathered":
+        return {"efficiency": 0.4, "gather_s": 1.5e-10, "round_s": 5e-10, **common}
     if op_class == "depthwise":
         return {"efficiency": 0.05 if integer else 0.2, **common}
     if op_class in ("gemm", "bmm"):
@@ -72,15 +77,14 @@ def prior(op_class: str, fmt: str) -> dict[str, float]:
     if op_class == "layout":
         return {**common, "call_s": 7e-7, "fork_s": 2e-7}
     efficiency = {"normalisation": 0.1, "softmax": 2.0}.get(op_class, 16.0 if integer else 8.0)
-    small = {"call_s": 5e-7, "fork_s": 2e-7} if op_class == "elementwise" else {}
+    small = {"step": {"call_s": 5e-7}, "behind": {"call_s": 2e-6}}.get(op_class, {})
     return {"efficiency": efficiency, **common, **small}
 
 
 FIXED = {"layout": {"efficiency": 1e9}}
 """Constants that are not fitted: a change of layout computes nothing."""
 
-TIGHT = {("elementwise", "efficiency"): 0.3, ("elementwise", "call_s"): 0.3, ("elementwise", "fork_s"): 0.3,
-         ("elementwise", "serial_share"): 0.5}  # fmt: skip
+TIGHT = {(op_class, "efficiency"): 0.3 for op_class in ("step", "behind")}
 """Widths of those that small operators hardly show."""
 
 
@@ -96,7 +100,7 @@ def predicted(rows: Sequence[Timed], constants: Constants, curves: Mapping[int, 
 
 def fit(rows: Sequence[Timed], op_class: str, fmt: str) -> Constants:
     """Return the constants that give the rows' times best (Levenberg and Marquardt's search)."""
-    rows = [row for row in rows if row.seconds > TOLD_APART * RESOLUTION_S * row.work.steps] or rows
+    rows = [row for row in rows if row.work.steps > 1 or row.seconds > TOLD_APART * RESOLUTION_S] or rows
     before = prior(op_class, fmt)
     names, start = tuple(before), np.log(list(before.values()))
     widths = np.array([TIGHT.get((op_class, name), WIDTH[name]) for name in names])
@@ -113,8 +117,8 @@ def fit(rows: Sequence[Timed], op_class: str, fmt: str) -> Constants:
 
 
 def weight(row: Timed) -> float:
-    """Return how much a time counts: less where it is near the profile's resolution."""
-    resolution = RESOLUTION_S * row.work.steps**0.5 / row.seconds
+    """Return how much a time counts: less where it is near the profile's resolution, or a sum over short steps."""
+    resolution = OF_STEPS if row.work.steps > 1 else RESOLUTION_S / row.seconds
     return float(SPREAD / np.hypot(SPREAD, resolution))
 
 

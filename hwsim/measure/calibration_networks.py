@@ -1,21 +1,37 @@
 """Forty shapes that a CPU's constants are fitted on: small networks of layers that no workload has.
 
-Layers whose names begin with "source" or "sink" are there so that the others read and write what inner layers do; they
-are not fitted on. A network's first image, whose three channels the library orders itself, is.
+Layers whose names begin with "source" or "sink", and some of the recurrent cell's, are there so that the others read
+and write what inner layers do; they are not fitted on.
 """
 
 from __future__ import annotations
 
 from hwsim.ir import Network, NetworkBuilder
+from hwsim.ir.layer import Layer
 from hwsim.ir.recurrent import recurrent
 
 BESIDE = ("source", "sink")
 """How names of layers begin that are not fitted on."""
 
+OF_CELL = frozenset(
+    f"lstm.{name}"
+    for name in (
+        "recurrent_gates", "gates", "g.sum", "i", "f", "o", "g", "cell_tanh", "keep", "write", "hidden", "sequence",
+    )
+)  # fmt: skip
+"""The layers of the recurrent cell that are: eight of them are of three shapes."""
+
 
 def calibration_networks() -> tuple[Network, ...]:
     """Return the networks."""
     return images(), mobile(), vectors(), batches(), cell()
+
+
+def is_fitted_on(layer: Layer) -> bool:
+    """Return whether constants are fitted on a layer of the networks."""
+    if layer.name.startswith("lstm."):
+        return layer.name in OF_CELL
+    return not layer.name.startswith(BESIDE)
 
 
 def images() -> Network:
@@ -25,11 +41,11 @@ def images() -> Network:
     x = _conv(net, "c3", net.pool("p1", x, 3, stride=2, padding=1), 80, 3)
     wide = _conv(net, "w4", x, 288, 1)
     x = _conv(net, "c5", wide, 112, 3, stride=2)
-    both = _conv(net, "w6", x, 416, 1, ""), _conv(net, "w7", wide, 416, 1, "", stride=2)
+    both = _conv(net, "sink6", x, 416, 1, ""), _conv(net, "sink7", wide, 416, 1, "", stride=2)
     x = net.activation("r8", net.elementwise("a8", *both))
     x = _conv(net, "c11", _conv(net, "c9", x, 192, 3), 320, 3, stride=2)
     x = _conv(net, "c14", _conv(net, "w12", x, 1152, 1), 448, 3, stride=2)
-    x = net.flatten("f", net.global_pool("g16", _conv(net, "w15", x, 1920, 1)))
+    x = net.flatten("sink8", net.global_pool("g16", _conv(net, "w15", x, 1920, 1)))
     net.softmax("s18", net.linear("fc17", x, 720))
     return net.build()
 
@@ -40,7 +56,7 @@ def mobile() -> Network:
     x = _conv(net, "c19", net.input("x", (1, 3, 144, 144)), 48, 3, "relu6", stride=2)
     x = net.elementwise("a22", _depthwise(net, "d20", x, 1), x)
     x = _depthwise(net, "d23", _conv(net, "w21", x, 160, 1, "relu6"), 2)
-    x = _conv(net, "w26", _conv(net, "w24", x, 48, 1, ""), 272, 1, "relu6")
+    x = _conv(net, "sink26", _conv(net, "w24", x, 48, 1, ""), 272, 1, "relu6")
     x = _conv(net, "w27", _depthwise(net, "d25", x, 2), 88, 1, "relu6")
     net.global_pool("sink1", x)
     return net.build()
@@ -56,20 +72,21 @@ def vectors() -> Network:
 
 
 def batches() -> Network:
-    """Return grouped 5x5 filters with local response normalisation behind, and a batch of six images."""
+    """Return grouped 5x5 filters with local response normalisation behind, and six images to a classifier."""
     net = NetworkBuilder("calibration_batches")
     x = _conv(net, "source1", net.input("x", (1, 3, 30, 30)), 64, 1)
     x = net.normalisation("lrn", _conv(net, "g37", x, 160, 5, groups=2), "local_response")
     net.global_pool("sink2", _conv(net, "sink3", net.pool("p2", x, 2), 32, 1))
     y = _conv(net, "c31", _conv(net, "source2", net.input("y", (6, 3, 40, 40)), 56, 1), 72, 3)
-    net.global_pool("sink4", _depthwise(net, "d33", _conv(net, "w32", y, 208, 1), 2, "relu"))
+    y = net.global_pool("g40", _depthwise(net, "d33", _conv(net, "w32", y, 208, 1), 2, "relu"))
+    net.softmax("s41", net.linear("sink5", net.flatten("sink9", y), 880))
     return net.build()
 
 
 def cell() -> Network:
     """Return a small LSTM."""
     net = NetworkBuilder("calibration_cell")
-    recurrent(net, "lstm", net.input("x", (1, 6, 300)), 400)
+    recurrent(net, "lstm", net.input("x", (1, 20, 300)), 720)
     return net.build()
 
 

@@ -84,10 +84,11 @@ def layer_table(result: NetworkResult) -> RenderableType:
 def title(result: NetworkResult) -> str:
     """Return what ran on what."""
     chip = result.chip
-    array = f"{chip.array.rows} x {chip.array.cols} PEs, {chip.clock_hz / 1e6:g} MHz"
+    machine = f"{chip.name} {chip.parameters['machine']}" if "machine" in chip.parameters else chip.name
+    array = f"{chip.array}, {chip.clock_hz / 1e6:g} MHz"
     dataflow, formats = result.dataflow.replace("_", " "), result.inputs["format"]
     return printable(
-        f"{result.network.name} on {chip.name} ({array}), {dataflow}, {formats}, "
+        f"{result.network.name} on {machine} ({array}), {dataflow}, {formats}, "
         f"batch {result.network.batch}" + (", stepped" if result.fidelity == "stepped" else "")
     )
 

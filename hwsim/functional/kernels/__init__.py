@@ -14,6 +14,8 @@
 | `separable`    | filters that are outer products                                                 |
 | `images`       | padding, pooling, depthwise and direct convolution of images channels last      |
 | `int8`         | between int8 and what stands behind it: scales, 32-bit sums, tables             |
+| `memory`       | arrays on cache lines                                                           |
+| `elements`     | functions of elements and of rows in fp32                                       |
 
 Images are stored (N, rows, columns, channels) inside, so that a window's elements are runs and every loop over channels
 is a vector's. Every result is the same whatever the number of threads. Kernels are cached on disk by processor; a

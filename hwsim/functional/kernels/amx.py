@@ -20,6 +20,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from hwsim.errors import HardwareError
+from hwsim.functional.kernels.memory import LINE_BYTES, aligned
 
 ROWS, DEPTH = 16, 64
 """Rows of a tile, and bytes of each: products that one instruction sums."""
@@ -32,8 +33,6 @@ STEP_BYTES = SIDE * DEPTH
 
 NEAR_STEPS, NEAR_PANELS = 16, 16
 """Steps of w that stay in the first-level cache (32 KiB), and panels of x that stay in the second (1 MiB at 2048)."""
-
-LINE_BYTES = 64
 
 AHEAD_BYTES = 2 * STEP_BYTES
 """How far before its use x is fetched from the second cache to the first."""
@@ -51,14 +50,6 @@ def is_available() -> bool:
     if not sys.platform.startswith("linux") or not binding.get_host_cpu_features().get("amx-int8"):
         return False
     return bool(ctypes.CDLL(None).syscall(SYSTEM_CALL, REQUEST_PERMISSION, TILE_DATA) == 0)
-
-
-def aligned(size: int, dtype: Any) -> Any:
-    """Return an uninitialised array of `size` elements that begins on a cache line."""
-    size_bytes = size * np.dtype(dtype).itemsize
-    raw = np.empty(size_bytes + LINE_BYTES, np.uint8)
-    start = -raw.ctypes.data % LINE_BYTES
-    return raw[start : start + size_bytes].view(dtype)
 
 
 def configuration() -> Any:

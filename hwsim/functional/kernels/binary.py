@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.functional.kernels import amx, amx_operands, gemm
+from hwsim.functional.kernels.memory import aligned
 
 Words = NDArray[np.uint64]
 Sums = NDArray[np.int32]
@@ -65,7 +66,7 @@ def product(x: Words, w: Words, depth: int) -> Sums:
     `depth` is how many values a row has. On the matrix unit where this machine has one, by counting ones elsewhere:
     the sums are the same.
     """
-    y: Sums = amx.aligned(len(x) * len(w), np.int32).reshape(len(x), len(w))
+    y: Sums = aligned(len(x) * len(w), np.int32).reshape(len(x), len(w))
     if amx.is_available():
         in_tiles(x, columns_for_tiles(w), depth, y)
     else:

@@ -144,7 +144,8 @@ def convolved(layer: Layer, x: Array, weights: Array, zero: int, windows_of: Any
 def channels_first(layer: Layer, y: Array) -> Array:
     """Return a convolution's result (positions, G K) as (N, G K, P, Q)."""
     made = np.empty(layer.output_shape, y.dtype)
-    transpose(y.reshape(layer.N, layer.P * layer.Q, -1), made.reshape(layer.N, -1, layer.P * layer.Q))
+    words = y.reshape(layer.N, layer.P * layer.Q, -1).view(np.int32), made.reshape(layer.N, -1, layer.P * layer.Q)
+    transpose(words[0], words[1].view(np.int32))
     return made
 
 
@@ -187,7 +188,7 @@ def depthwise(layer: Layer, x: Array, weights: Array, zero: int = 0) -> Array:
     w = np.ascontiguousarray(weights.reshape(layer.G, layer.R, layer.S).transpose(1, 2, 0))
     bias = (-zero * w.sum(axis=(0, 1), dtype=np.int64)).astype(y.dtype) if zero else np.zeros(layer.G, y.dtype)
     kernel = images.depthwise if x.dtype == np.float32 else images.depthwise_int8
-    kernel(padded, w, bias, np.array(layer.stride), np.array(layer.dilation), y)
+    kernel(padded, w, bias, layer.stride, layer.dilation, y)
     return channels_first(layer, y)
 
 

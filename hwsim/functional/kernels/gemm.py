@@ -25,6 +25,8 @@ from numba import njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from hwsim.functional.kernels.memory import aligned
+
 FEATURES = binding.get_host_cpu_features()
 WIDE = bool(FEATURES.get("avx512f"))
 DOT = bool(FEATURES.get("avx512vnni"))
@@ -41,9 +43,6 @@ BLOCK_BYTES = 32 * 1024
 
 CHUNK = 96
 """Most rows that one thread takes at once; chunks are as equal as whole tiles allow."""
-
-LINE_BYTES = 64
-"""Packed columns begin on a cache line, so that no vector of them lies on two."""
 
 GROUP = 4
 """Products in int8 that go into a 32-bit sum at once."""
@@ -248,21 +247,26 @@ def multiply(
                     y[y_at + (first + i) * ldy + panel * COLUMNS + j] = out[i * COLUMNS + j]
 
 
-@njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
 def packed(columns: Any, group: int) -> Any:
     """Return the matrix (depth, columns), in any order, as panels (panel, depth / group, `COLUMNS`, group), flat.
 
-    `group` is 4 in int8 and 1 otherwise. What is missing to a whole panel is zero.
+    `group` is 4 in int8 and 1 otherwise. What is missing to a whole panel is zero. No vector lies on two cache lines.
     """
+    if group > 1:
+        return packed(grouped(columns), 1).view(columns.dtype)
     depth, cols = columns.shape
-    panels = -(-cols // COLUMNS)
-    shape = (panels, -(-depth // group), COLUMNS, group)
-    size = shape[0] * shape[1] * shape[2] * shape[3]
-    room = np.zeros(size + LINE_BYTES // columns.itemsize, columns.dtype)
-    start = -room.ctypes.data % LINE_BYTES // columns.itemsize
-    out = room[start : start + size].reshape(shape)
-    for panel in prange(panels):
-        for k in range(depth):
-            for j in range(min(COLUMNS, cols - panel * COLUMNS)):
-                out[panel, k // group, j, k % group] = columns[k, panel * COLUMNS + j]
+    out = aligned(-(-cols // COLUMNS) * depth * COLUMNS, columns.dtype).reshape(-1, depth, COLUMNS)
+    for panel, values in enumerate(out):
+        own = columns[:, panel * COLUMNS : (panel + 1) * COLUMNS]
+        values[:, : own.shape[1]], values[:, own.shape[1] :] = own, 0
     return out.reshape(-1)
+
+
+def grouped(columns: Any) -> Any:
+    """Return bytes (depth, columns) as words of four below each other, zeros after the last."""
+    depth, cols = columns.shape
+    words = np.zeros((-(-depth // GROUP), cols, GROUP), columns.dtype)
+    for k in range(min(depth, GROUP)):
+        part = columns[k::GROUP]
+        words[: len(part), :, k] = part
+    return words.view(np.uint32)[..., 0]

@@ -10,25 +10,30 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
-ZERO_POINT = 128
+FEW_CHANNELS = 8
+"""Channels side by side, below which NumPy copies an image faster channel by channel."""
 
 
-@njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
 def pad(x: Any, top: int, left: int, value: Any, y: Any) -> None:
-    """Set y to x with `value` around it: `top` rows above, `left` columns before, and what y is larger by behind."""
-    _, h, w, c = x.shape
-    for row in prange(y.shape[0] * y.shape[1]):
-        image, p = row // y.shape[1], row % y.shape[1]
-        inside = top <= p < top + h
-        for q in range(y.shape[2]):
-            if inside and left <= q < left + w:
-                for k in range(c):
-                    y[image, p, q, k] = x[image, p - top, q - left, k]
-                for k in range(c, y.shape[3]):
-                    y[image, p, q, k] = value
-            else:
-                for k in range(y.shape[3]):
-                    y[image, p, q, k] = value
+    """Set y to x with `value` around it: `top` rows above, `left` columns before, and what y is larger by behind.
+
+    Where y has more channels than x the others are `value` too.
+    """
+    y[:, :top], y[:, top + x.shape[1] :] = value, value
+    y[:, :, :left], y[:, :, left + x.shape[2] :] = value, value
+    y[..., x.shape[3] :] = value
+    place(x, top, left, y)
+
+
+def place(x: Any, top: int, left: int, y: Any) -> None:
+    """Set what is `top` rows and `left` columns into y to x as far as it fits; the rest of y is kept."""
+    rows, cols, channels = max(0, y.shape[1] - top), max(0, y.shape[2] - left), x.shape[3]
+    x, inside = x[:, :rows, :cols], y[:, top : top + x.shape[1], left : left + x.shape[2]]
+    if channels < min(FEW_CHANNELS, y.shape[3]) and x.strides[3] == x.itemsize:
+        for channel in range(channels):
+            inside[..., channel] = x[..., channel]
+    else:
+        inside[..., :channels] = x
 
 
 @njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
@@ -54,8 +59,8 @@ def max_pool(x: Any, taps: Any, stride: Any, dilation: Any, before: Any, y: Any)
 
 
 @njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
-def average_pool(x: Any, taps: Any, stride: Any, dilation: Any, before: Any, zero: Any, y: Any) -> None:
-    """Set y, fp32, to the mean of x - `zero` over those elements of each window that lie within the image."""
+def average_pool(x: Any, taps: Any, stride: Any, dilation: Any, before: Any, y: Any) -> None:
+    """Set y, fp32, to the mean over those elements of each window that lie within the image."""
     for row in prange(y.shape[0] * y.shape[1]):
         n, p = row // y.shape[1], row % y.shape[1]
         for q in range(y.shape[2]):
@@ -70,7 +75,7 @@ def average_pool(x: Any, taps: Any, stride: Any, dilation: Any, before: Any, zer
                         continue
                     count += np.float32(1)
                     for c in range(x.shape[3]):
-                        y[n, p, q, c] += np.float32(x[n, h, w, c]) - zero
+                        y[n, p, q, c] += x[n, h, w, c]
             for c in range(x.shape[3]):
                 y[n, p, q, c] /= count
 

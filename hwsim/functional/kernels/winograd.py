@@ -46,8 +46,7 @@ def convolved(layer: Layer, x: Array, weights: Array, by: MinimalFilter) -> Arra
     for group in range(layer.G):
         tiles = transformed_image(image(whole, x, group, 0), down, across, by)
         products = multiplied(tiles, packed_filters(weights[group], by), layer.K)
-        outputs = y[..., group * layer.K : (group + 1) * layer.K]
-        gather(products, np.array(by.output_matrix, np.float32), down, across, outputs)
+        gather(products, np.array(by.output_matrix, np.float32), down, across, y, group * layer.K)
     return channels_first(layer, y)
 
 
@@ -109,18 +108,22 @@ def scatter(padded: Any, matrix: Any, step: int, down: int, across: int, tiles: 
 
 
 @njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
-def gather(products: Any, matrix: Any, down: int, across: int, y: Any) -> None:
-    """Set y (N, P, Q, K) to the transform back of products (t t, tile, K); what lies beyond y is dropped."""
-    outputs, size = matrix.shape
+def gather(products: Any, matrix: Any, down: int, across: int, y: Any, first: int) -> None:
+    """Set K channels of y (N, P, Q, channels), from `first` on, to the transform back of products (t t, tile, K).
+
+    What lies beyond y is dropped.
+    """
+    (outputs, size), channels = matrix.shape, products.shape[2]
     for tile in prange(products.shape[1]):
         n, p, q = tile // (down * across), tile // across % down * outputs, tile % across * outputs
-        half = np.zeros((outputs, size, y.shape[3]), np.float32)
+        half = np.zeros((outputs, size, channels), np.float32)
         for i in range(outputs):
             for b in range(size):
                 for a in range(size):
                     add_times(half[i, b], matrix[i, a], products[a * size + b, tile])
         for i in range(min(outputs, y.shape[1] - p)):
             for j in range(min(outputs, y.shape[2] - q)):
-                y[n, p + i, q + j] = 0
+                out = y[n, p + i, q + j, first : first + channels]
+                out[:] = 0
                 for b in range(size):
-                    add_times(y[n, p + i, q + j], matrix[j, b], half[i, b])
+                    add_times(out, matrix[j, b], half[i, b])

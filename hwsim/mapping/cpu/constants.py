@@ -10,12 +10,14 @@ from hwsim.arch.calibration import Calibration
 from hwsim.arch.source import Source
 
 CLASSES = (
-    "conv", "pointwise", "depthwise", "gemm", "bmm", "pool", "planar_pool", "elementwise", "normalisation", "softmax",
-    "layout",
+    "conv", "pointwise", "depthwise", "gathered", "gemm", "bmm", "pool", "planar_pool", "elementwise", "step",
+    "behind", "normalisation", "softmax", "layout",
 )  # fmt: skip
-"""Classes of operators. "pointwise" convolutions have filters of 1x1, a "planar_pool" reads channel by channel."""
+"""Classes of operators. "pointwise" convolutions have filters of 1x1, "gathered" ones copy inputs into a matrix, a
+"planar_pool" reads channel by channel; a "step" is an elementwise operator in a recurrence, on data that L1 holds, and
+one "behind" a product there finds that its own are driven out."""
 
-STAND_IN = {"bmm": "gemm", "planar_pool": "pool"}
+STAND_IN = {"bmm": "gemm", "gathered": "conv", "planar_pool": "pool", "step": "elementwise", "behind": "step"}
 """The class whose constants are taken for one that was not measured."""
 
 
@@ -59,7 +61,7 @@ VECTOR_IDEAL = 16.0
 
 def ideal(op_class: str) -> Case:
     """Return the constants of a library that reaches what the machine's datasheet says."""
-    product = op_class in ("conv", "pointwise", "depthwise", "gemm", "bmm")
+    product = op_class in ("conv", "pointwise", "depthwise", "gathered", "gemm", "bmm")
     return Case(Constants(efficiency=1.0 if product else VECTOR_IDEAL), IDEAL)
 
 

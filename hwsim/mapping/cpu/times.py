@@ -6,9 +6,9 @@ from math import inf
 
 from .constants import Constants
 from .machine import Curve, Machine
-from .work import Work, heaviest_share
+from .work import Work, heaviest_share, threads_of
 
-PRODUCTS = frozenset({"conv", "pointwise", "depthwise", "gemm", "bmm"})
+PRODUCTS = frozenset({"conv", "pointwise", "depthwise", "gathered", "gemm", "bmm"})
 
 
 def seconds(
@@ -19,17 +19,24 @@ def seconds(
     Weights come from the cache that holds the `held_bytes` which a run touches, runs being `away_s` apart, or,
     in further steps, what one step touches; inputs and outputs from the one that holds them.
     """
-    share = constants.serial_share + (1 - constants.serial_share) * heaviest_share(work, machine.threads)
+    used = threads_of(work, machine.threads)
+    share = constants.serial_share + (1 - constants.serial_share) * heaviest_share(work, used)
     computing = compute_seconds(work, fmt, constants, machine) * share
     touched = work.weight_bytes + work.input_bytes + work.output_bytes
-    moved = work.input_bytes + work.output_bytes
-    per_byte = share / constants.bandwidth_share
-    moving = per_byte * moved * curve(touched)
-    first = moving + per_byte * work.weight_bytes * curve.kept(max(held_bytes, touched), away_s, machine.keep_s)
-    call = constants.call_s * work.pieces + constants.fork_s * (machine.threads - 1)
+    near, per_byte = curve(touched), 1 / constants.bandwidth_share
+    # what other threads have written is not in this one's caches
+    far = (1 - used / machine.threads) * max(curve.last - near, 0.0)
+    moving = per_byte * share * (work.input_bytes * (near + far) + work.output_bytes * near)
+    weights = per_byte * work.weight_bytes * (1.0 if work.passes else share)
+    scratch = per_byte * share * work.scratch_bytes
+    first = moving + (weights + scratch) * curve.kept(max(held_bytes, touched), away_s, machine.keep_s)
+    if work.passes > 1:
+        again = weights * curve(machine.threads * work.weight_bytes) + scratch * curve(work.scratch_bytes)
+        first += (work.passes - 1) * again
+    call = constants.call_s * work.pieces + constants.fork_s * (used - 1)
     together = overlapped(computing, first, constants.overlap_exponent)
     if work.steps > 1:
-        again = moving + per_byte * work.weight_bytes * curve(touched)
+        again = moving + weights * near
         together += (work.steps - 1) * overlapped(computing, again, constants.overlap_exponent)
     return work.steps * call + together
 
@@ -43,7 +50,8 @@ def compute_seconds(work: Work, fmt: str, constants: Constants, machine: Machine
         tiles *= 1 + constants.row_half / work.row
     if work.visit:
         tiles *= 1 + constants.reduction_half / work.visit
-    per_cycle = machine.matrix_macs_per_cycle if work.matrix else machine.macs_per_cycle
+    with_tiles = work.matrix and fmt in machine.matrix_macs_per_cycle
+    per_cycle = machine.matrix_macs_per_cycle if with_tiles else machine.macs_per_cycle
     rate = per_cycle[fmt] * machine.clock_hz * constants.efficiency
     return work.macs * tiles / rate + work.gathered * constants.gather_s + work.rounded * constants.round_s
 

@@ -35,9 +35,26 @@ DIRECT_SHARE = 0.35
 """Share of the rate of ordinary cores at which a depthwise convolution computes (assumed: none was measured)."""
 
 
-def convolve(layer: Layer, dram_bytes: float, word_bytes: float, machine: Any, case: Case, simt_rate: float) -> Kernel:
-    """Return the fastest kernel for a convolution; `simt_rate` are fp32 multiply-accumulates per SM and cycle."""
-    return min(choices(layer, dram_bytes, word_bytes, machine, case, simt_rate), key=lambda one: one.total_cycles)
+AUTO = "auto"
+ALGORITHMS = (AUTO, "implicit_gemm", "winograd", "winograd_fused", "fft")
+"""What a chip can be told to convolve by: F(4x4) with transforms apart, F(2x2, 3x3) in one kernel, tiles of 32 x 32."""
+
+
+def convolve(
+    layer: Layer, dram_bytes: float, word_bytes: float, machine: Any, case: Case, simt_rate: float, wanted: str = AUTO
+) -> Kernel:
+    """Return the fastest kernel for a convolution, by the `wanted` algorithm where that computes it.
+
+    `simt_rate` are fp32 multiply-accumulates per SM and cycle.
+    """
+    found = list(choices(layer, dram_bytes, word_bytes, machine, case, simt_rate))
+    asked = [one for one in found if one.algorithm in runs_as(wanted)]
+    return min(asked or found, key=lambda one: one.total_cycles)
+
+
+def runs_as(wanted: str) -> tuple[str, ...]:
+    """Return the kernels that run an algorithm: a product whose channels are padded is an implicit one, too."""
+    return ("implicit_gemm", "padded_gemm") if wanted == "implicit_gemm" else (wanted,)
 
 
 def choices(

@@ -27,7 +27,8 @@ def place(layer: Layer, chip: Accelerator, fmt: NumberFormat) -> BlockMapping:
     cases = chip.options["cases"]
     if layer.kind is Kind.CONV:
         simt = float(chip.array.macs_per_cycle["fp32"])
-        kernel = convolve(layer, dram_bytes, word_bytes, machine, cases["conv", fmt.name], simt)
+        wanted = chip.options["convolution"]
+        kernel = convolve(layer, dram_bytes, word_bytes, machine, cases["conv", fmt.name], simt, wanted)
     elif layer.steps > 1:
         kernel = recurrent.step(layer, dram_bytes, word_bytes, machine, cases["recurrent", fmt.name])
     else:

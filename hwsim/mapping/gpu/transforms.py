@@ -34,6 +34,19 @@ def tiles(layer: Layer, algorithm: str) -> int:
     return layer.N * ceil_div(layer.P, side) * ceil_div(layer.Q, side)
 
 
+def words(layer: Layer, algorithm: str) -> tuple[int, int, int]:
+    """Return the words of inputs, filters and products that one pass writes and the next reads.
+
+    In one kernel, as F(2x2, 3x3) is, those are the filters alone. A frequency is two words.
+    """
+    side = 0 if algorithm == "fft" else ALGORITHMS[algorithm] + layer.R - 1
+    points, count = side**2 or 2 * FFT_POINTS, tiles(layer, algorithm)
+    filters = points * layer.C * layer.K
+    if algorithm == "winograd_fused":
+        return 0, filters, 0
+    return points * count * layer.C, filters, points * count * layer.K
+
+
 def additions(layer: Layer, algorithm: str) -> int:
     """Return the operations of all transforms, of inputs, filters and outputs.
 

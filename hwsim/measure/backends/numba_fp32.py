@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from hwsim.functional.forward import computed
+from hwsim.functional.kernels import elements, images
 from hwsim.functional.operators import LRN_ALPHA, LRN_BETA, LRN_K, LRN_SIZE
 from hwsim.ir.layer import Kind, Layer
 from hwsim.ir.network import Network
@@ -22,7 +23,6 @@ from hwsim.measure.backends.numba_tensors import (
     is_channels_last,
     view,
 )
-from hwsim.measure.kernels import elements, images
 from hwsim.measure.operands import Prepared
 from hwsim.measure.program import Compute
 
@@ -63,12 +63,11 @@ def pool(layer: Layer, network: Network, parameters: Prepared) -> Compute | None
     if layer.function not in ("max", "average") or len(layer.output_shape) != 4:
         return None
     bounds, buffer = bounds_of(layer), Buffer(layer.output_shape, F32)
-    zero = (F32(0),) if layer.function == "average" else ()
     kernel = images.average_pool if layer.function == "average" else images.max_pool
 
     def call(operands: list[Array], step: int) -> Array:
         y = buffer.image(step)
-        kernel(channels_last(operands[0]), *bounds, *zero, y.transpose(0, 2, 3, 1))
+        kernel(channels_last(operands[0]), *bounds, y.transpose(0, 2, 3, 1))
         return y
 
     return call

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hwsim.functional.elements import ACTIVATIONS
+from hwsim.functional.kernels import images, int8
 from hwsim.ir.layer import LAYOUT_KINDS, Kind, Layer
 from hwsim.ir.network import Network
 from hwsim.measure.backends import numba_fp32
@@ -28,7 +29,6 @@ from hwsim.measure.backends.numba_tensors import (
     flat,
 )
 from hwsim.measure.backends.numpy_ import sequence
-from hwsim.measure.kernels import images, int8
 from hwsim.measure.layerwise import LayerwiseRunner
 from hwsim.measure.operands import EMBEDDING, Prepared, require_consistent, tensors
 from hwsim.measure.program import Compute, plainly, program
@@ -159,11 +159,12 @@ def pool(layer: Layer, network: Network, parameters: Prepared, scales: Scales) -
             return y
 
         return most
-    mean, factor = Buffer(layer.output_shape, F32), scales[layer.inputs[0]] / scales[layer.name]
+    wide, mean = Buffer(layer.input_shapes[0], F32), Buffer(layer.output_shape, F32)
+    factor = scales[layer.inputs[0]] / scales[layer.name]
 
     def average(operands: list[Array], step: int) -> Array:
-        y = mean.image(step)
-        images.average_pool(channels_last(operands[0]), *bounds, F32(ZERO), y.transpose(LAST))
+        x, y = widened(operands[0], F32(1), wide, step), mean.image(step)
+        images.average_pool(channels_last(x), *bounds, y.transpose(LAST))
         return narrowed(y, factor, buffer, step)
 
     return average

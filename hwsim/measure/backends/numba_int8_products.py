@@ -7,11 +7,11 @@ from math import prod
 
 import numpy as np
 
+from hwsim.functional.kernels import gemm, images, int8
 from hwsim.ir.layer import Layer
 from hwsim.ir.network import Network
 from hwsim.measure.backends.numba_products import F32, Padding, bias_of, rows_of
 from hwsim.measure.backends.numba_tensors import Array, Buffer, by_channel
-from hwsim.measure.kernels import gemm, images, int8
 from hwsim.measure.operands import Prepared
 from hwsim.measure.program import Compute
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from hwsim.functional.kernels import gemm, images
 from hwsim.ir.layer import Layer
 from hwsim.ir.network import Network
 from hwsim.measure.backends.numba_tensors import Array, Buffer, channels_last, flat
-from hwsim.measure.kernels import gemm, images
 from hwsim.measure.operands import Prepared
 from hwsim.measure.program import Compute
 
@@ -57,14 +57,14 @@ class Padding:
         rows = max(h + top, (layer.P - 1) * layer.stride[0] + (layer.R - 1) * layer.dilation[0] + 1)
         cols = max(w + left, (layer.Q - 1) * layer.stride[1] + (layer.S - 1) * layer.dilation[1] + 1)
         self.layer, self.shape = layer, (n, rows, cols, -(-c // group) * group)
-        self.needed, self.value = self.shape != (n, h, w, c), np.dtype(dtype).type(value)
+        self.needed = self.shape != (n, h, w, c)
         self.buffer = np.full(self.shape if self.needed else (), value, dtype)
 
     def __call__(self, x: Array) -> Array:
         """Return `x` with its padding."""
         x, (top, left, _, _) = channels_last(x), self.layer.padding
         if self.needed:
-            images.pad(x, top, left, self.value, self.buffer)
+            images.place(x, top, left, self.buffer)
         return self.buffer if self.needed else x
 
     def windows(self, channels: int) -> tuple[Array, Array, int]:

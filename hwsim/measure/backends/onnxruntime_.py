@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,8 @@ from hwsim.functional.parameters import Parameters
 from hwsim.ir.network import Network
 from hwsim.measure.backend import Sample
 
+from .onnxruntime_layers import MOST_NODES, Nodes, Profile
+
 if TYPE_CHECKING:
     from hwsim.formats import NumberFormat
 
@@ -33,18 +34,10 @@ device = "cpu"
 PROFILED_S, MAX_RUNS = 0.05, 50
 """A sample's layers are means over runs of this long [s], at most so many: the profile counts whole microseconds."""
 
+NODES = 10_000
+"""A sample's runs have at most so many nodes: those of a loop are of many steps each."""
 
-TRIES, DISTURBED = 3, 1.1
-"""Runs are repeated, so often at most, where layers add up to this times the whole: something else has run then."""
-
-MOST_COST = 2.5
-"""The most that the profile may add to a node, in times of what it adds to one that does nothing."""
-
-LEAST = 0.05
-"""The part of a node's time in the profile that is left to it when the profile's own cost is taken off."""
-
-Nodes = list[tuple[str, float]]
-"""Names of a run's nodes with their seconds."""
+COLD = "with cold caches, caches hold other data before each run, not before each layer"
 
 
 def missing() -> str:
@@ -83,6 +76,8 @@ class Run:
         self.folder = tempfile.TemporaryDirectory()
         self.session = session(self.export.model, threads)
         self.feeds = self._feeds()
+        self.profile: Profile | None = None
+        self.warmed = False
         self.fused = self._fused(folded)
         self.notes = _notes(fmt, threads)
 
@@ -94,24 +89,23 @@ class Run:
 
     def samples(self, count: int, cold: bool) -> Sequence[Sample]:
         """Return `count` runs; with `cold`, caches hold other data before each run, not before each layer of it."""
-        from .onnxruntime_session import one_processor, warm
+        from .onnxruntime_session import one_processor, warm, warm_again
 
-        for _ in range(TRIES):
-            with one_processor(self.threads):
-                warm(lambda: self._once(self.session))
-                totals = [self._timed(cold) for _ in range(count)]
-            repeats = 1 if cold else max(1, min(MAX_RUNS, int(PROFILED_S / max(min(totals), 1e-6))))
-            runs = self._profiled(count * repeats, cold)
-            cost_s = self._cost_s(runs, median(totals))
-            layers = [self._layers(nodes, cost_s) for nodes in runs]
-            between = median(sum(one.values()) for one in layers) / median(totals)
-            if between < DISTURBED:
-                break
-        groups = [layers[at : at + repeats] for at in range(0, len(runs), repeats)]
-        return [Sample(total, _mean(group)) for total, group in zip(totals, groups, strict=True)]
+        with one_processor(self.threads):
+            (warm_again if self.warmed else warm)(lambda: self._once(self.session))
+            totals = [self._timed(cold) for _ in range(count)]
+        self.warmed = True
+        if cold and COLD not in self.notes:
+            self.notes = (*self.notes, COLD)
+        most = NODES // self.nodes
+        repeats = 1 if cold else max(1, min(MAX_RUNS, most, int(PROFILED_S / max(min(totals), 1e-6))))
+        layers = self._profile(count * repeats).samples(totals, repeats, cold)
+        return [Sample(total_s, of_layers) for total_s, of_layers in zip(totals, layers, strict=True)]
 
     def close(self) -> None:
-        """Give back the folder of profiles and the session."""
+        """Give back the folder of profiles and the sessions; what samples say of layers stays."""
+        if self.profile is not None:
+            self.profile.end()
         self.folder.cleanup()
         del self.session, self.feeds
 
@@ -127,35 +121,24 @@ class Run:
         self._once(self.session)
         return perf_counter() - started
 
-    def _profiled(self, count: int, cold: bool) -> list[Nodes]:
-        """Return the nodes of `count` runs with their seconds."""
-        from .onnxruntime_session import flush, one_processor, runs_in, session, warm
+    def _profile(self, runs: int) -> Profile:
+        """Return a profile that takes so many further runs."""
+        from .onnxruntime_session import session
 
-        # made before this thread has a processor of its own, which the library's threads would get, too
-        profiled = session(self.export.model, self.threads, Path(self.folder.name) / "profile")
-        with one_processor(self.threads):
-            warm(lambda: self._once(profiled))
-            for _ in range(count):
-                if cold:
-                    flush()
-                self._once(profiled)
-        return runs_in(Path(profiled.end_profiling()))[-count:]
+        if self.profile is not None and (self.profile.runs + runs) * self.nodes > MOST_NODES:
+            self.profile.end()
+        if self.profile is None or self.profile.ended:
+            # made before this thread has a processor of its own, which the library's threads would get, too
+            made = session(self.export.model, self.threads, Path(self.folder.name) / "profile")
+            self.profile = Profile(made, self._once, self.threads, self._layers)
+        return self.profile
 
-    def _cost_s(self, runs: Sequence[Nodes], total_s: float) -> float:
-        """Return what the profile adds to a node: what it adds to one that does nothing, or what the whole run says."""
-        from .onnxruntime_session import profile_cost_s
-
-        least_s = profile_cost_s(self.threads)
-        summed = median(sum(duration_s for _, duration_s in nodes) for nodes in runs)
-        return min(max(least_s, (summed - total_s) / max(1, len(runs[0]))), MOST_COST * least_s)
-
-    def _layers(self, nodes: Nodes, cost_s: float) -> dict[str, float]:
+    def _layers(self, nodes: Nodes) -> dict[str, float]:
         """Return the seconds of each layer in a run."""
         from .onnxruntime_profile import by_layer
 
         seconds: dict[str, float] = defaultdict(float)
-        left = [(name, max(duration_s - cost_s, LEAST * duration_s)) for name, duration_s in nodes]
-        for layer, duration_s in by_layer(left):
+        for layer, duration_s in by_layer(nodes):
             name = self.network.layers[layer].name
             seconds[self.fused.get(name, name)] += duration_s
         return seconds
@@ -168,6 +151,7 @@ class Run:
         profiled = session(self.export.model, self.threads, Path(self.folder.name) / "look")
         self._once(profiled)
         nodes = runs_in(Path(profiled.end_profiling()))
+        self.nodes = max(1, *map(len, nodes))
         called = {layer for run in nodes for layer, _ in by_layer(run)}
         return fused_layers(self.network, called, folded)
 
@@ -184,17 +168,12 @@ class Run:
         return ranges(self.network, parameters, self.values)
 
 
-def _mean(group: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {name: sum(one.get(name, 0.0) for one in group) / len(group) for name in group[0]}
-
-
 def _notes(fmt: str, threads: int) -> tuple[str, ...]:
     import onnxruntime
 
     notes = [
         f"onnxruntime {onnxruntime.__version__}, {threads} threads that spin between layers, denormals as zero",
         "times of layers are those of the library's profile, means over runs, less what the profile adds to each",
-        "with cold caches, caches hold other data before each run, not before each layer",
     ]
     if fmt == "int8":
         notes.append("int8: uint8 activations, int8 weights, one scale per tensor; inputs are given as integers")

@@ -8,7 +8,7 @@ import tempfile
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 WARM_S, WARM_RUNS = 0.3, 3
 """How long [s] and how often at least a session runs before it is timed: clocks and threads come up to speed."""
+
+ASLEEP_S = 0.06
+"""How long [s] after its last run a session's threads sleep: they spin for 2^20 pauses first."""
 
 CHAIN, CHAIN_RUNS = 100, 50
 """Operators of the smallest size in a row, and runs, that show what the profile adds to each."""
@@ -54,6 +57,13 @@ def warm(run: Callable[[], object]) -> None:
     while runs < WARM_RUNS or perf_counter() - started < WARM_S:
         run()
         runs += 1
+
+
+def warm_again(run: Callable[[], object]) -> None:
+    """Call `run` a few times, once the threads of another session sleep."""
+    sleep(ASLEEP_S)
+    for _ in range(WARM_RUNS):
+        run()
 
 
 def runs_in(path: Path) -> list[list[tuple[str, float]]]:
