@@ -88,7 +88,13 @@ def test_layers_that_share_the_name_of_a_weight_share_what_is_drawn() -> None:
     assert (found["a"] != found["c"]).any()
 
 
-@pytest.mark.parametrize("name", [*catalog.names("network")])
+QUICK = {"alexnet", "resnet", "mobilenet", "densenet", "shufflenet", "squeezenet", "mlp", "lstm", "attention", "gpt2"}
+"""Families that between them have every operator; the others take long."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in catalog.names("network")]
+)
 def test_every_operator_of_every_family_is_computed(name: str) -> None:
     small = {"alexnet": "image=67", "vgg": "image=32", "resnet": "image=32", "mobilenet": "image=32"}
     smaller = {
