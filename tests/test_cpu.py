@@ -326,7 +326,9 @@ def test_a_calibrated_host_reads_its_own_constants(tmp_path: Path, monkeypatch: 
         assert why in note
 
 
-@pytest.mark.parametrize("spec", ["cpu:pentium", "cpu:library=mlk", "cpu:caches=lukewarm", "cpu:threads=-3"])
+@pytest.mark.parametrize(
+    "spec", ["cpu:pentium", "cpu:library=mlk", "cpu:caches=lukewarm", "cpu:threads=-3", "cpu:i7_5930k,threads=7"]
+)
 def test_what_is_no_choice_of_the_chip_is_refused(spec: str) -> None:
     with pytest.raises((InputError, UsageError), match="cpu"):
         catalog.chip(spec)

@@ -98,6 +98,8 @@ def cpu(
     sizes = {name: float(value or facts[name]) for name, value in asked.items()}
     cores = threads or int(facts["cores"])
     check_positive("cpu", threads=cores, **sizes)
+    if cores > facts["cores"]:
+        raise InputError(f"chip 'cpu': threads={threads} is more than the {facts['cores']:g} cores of '{machine}'")
     clock_hz = mhz_to_hz(sizes["clock_mhz"])
     if clock_hz < 1:
         raise InputError("chip 'cpu': clock_mhz is less than 1 Hz")
