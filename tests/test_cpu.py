@@ -340,8 +340,8 @@ def test_a_batch_of_seven_of_a_vector_reads_its_matrix_once() -> None:
     assert seven < 2 * one
 
 
-def test_energy_is_idle_power_and_actions() -> None:
+def test_energy_is_the_power_of_a_busy_die_and_actions() -> None:
     result = hwsim.simulate("mlp", on="cpu")
     idle = sum(one.energy_pj["idle"] for one in result.layers)
-    assert idle == pytest.approx(41 * result.total["seconds"] * 1e12)
+    assert idle == pytest.approx(145 * result.total["seconds"] * 1e12)
     assert replace(result.layers[0]).total_energy_pj > result.layers[0].energy_pj["idle"]

@@ -65,7 +65,10 @@ ASSUMED = {
     "one core's bandwidth off-chip": Source.assumed(
         "lines of 64 bytes that its L2 waits for at most (16 in Haswell, 48 in Sapphire Rapids) over a typical latency"
     ),
-    "idle power": Source.assumed("half of the TDP where no idle power is published, beside what actions draw"),
+    "power while running": Source.assumed(
+        "half of the TDP where no busy power is published (an i7-5930K was measured at 73 of 140 W: Han et al., EIE, "
+        "ISCA 2016, Table V); what actions draw comes on top, a few W"
+    ),
 }
 
 
@@ -198,15 +201,17 @@ def _levels(
 
 
 def _energy(facts: Mapping[str, Any], formats: tuple[str, ...], tdp_w: float, clock_hz: int) -> EnergyTable:
-    """Return the energy of every action: the idle power in each cycle, and what the reference tables say of actions."""
+    """Return the energy of every action: running power in each cycle, and what the reference tables say of actions."""
     node = facts["node_nm"]
     l1_kib, l2_kib, _, _ = CORE[facts["isa"]]
-    idle_w, why = facts.get("idle_w", tdp_w / 2), ASSUMED["idle power"]
-    if "idle_w" in facts:
+    running_w, why = facts.get("busy_w", tdp_w / 2), ASSUMED["power while running"]
+    if "busy_w" in facts:
         why = Source(
-            "Jouppi et al.: In-Datacenter Performance Analysis of a Tensor Processing Unit (ISCA)", 2017, "Table 2"
+            "Jouppi et al.: In-Datacenter Performance Analysis of a Tensor Processing Unit (ISCA)",
+            2017,
+            "Table 2, busy",
         )
-    idle = EnergyEntry("idle", "cycle", w_to_pj_per_cycle(idle_w, clock_hz), 0, node, why)
+    idle = EnergyEntry("idle", "cycle", w_to_pj_per_cycle(running_w, clock_hz), 0, node, why)
     kinds = [FORMATS[name] for name in formats]
     return table_of(
         [mac_entry(fmt, node) for fmt in kinds],
