@@ -140,3 +140,14 @@ def test_a_damaged_measurement_is_told_in_one_sentence(tmp_path: Path, damage: s
     assert (ran.code, ran.out) == (3, "")
     assert "is a damaged measurement" in ran.err
     assert len(ran.err.splitlines()) == 1
+
+
+def test_a_machine_that_was_not_calibrated_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime", reason="the library that the model is of")
+    monkeypatch.setenv("HWSIM_CACHE", str(tmp_path / "empty"))
+    folder = tmp_path / "measured"
+    assert hwsim("measure", NET, "--backend", "onnxruntime", "--budget", "1", "--out", folder).code == 0
+    ran = hwsim("compare", folder, "--with", "measured")
+    assert ran.code == 0, ran.err
+    assert "this machine is not calibrated" in " ".join(ran.out.split())
+    assert "calibrated on other shapes" in ran.out

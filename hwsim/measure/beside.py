@@ -147,9 +147,11 @@ def measured_before(result: Any, name: str, chip: str = "") -> Beside:
 def beside(ran: Ran, chip: str = "") -> Beside:
     """Return a measurement beside its prediction on `chip`, a chip's spec; the model of the machine by default."""
     spec = chip or model_of(ran)
-    rows = predictions(ran.network, ran.fmt, machines(spec), ran.seconds, ran.again, ran.fused)
+    models = machines(spec)
+    rows = predictions(ran.network, ran.fmt, models, ran.seconds, ran.again, ran.fused)
     where = f"{ran.network.name} on {ran.chip}, {ran.library}, {ran.fmt.name}, predicted by {spec}"
-    return Beside(ran.network, where, rows, ran.notes, ran.chip)
+    notes = (*ran.notes, *models.calibrated.options.get("notes", ()))
+    return Beside(ran.network, where, rows, notes, ran.chip)
 
 
 def model_of(ran: Ran) -> str:
