@@ -7,13 +7,16 @@ restored, to the one that they come after.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -27,6 +30,8 @@ from .onnxruntime_layers import MOST_NODES, Nodes, Profile
 
 if TYPE_CHECKING:
     from hwsim.formats import NumberFormat
+
+T = TypeVar("T")
 
 formats = ("fp32", "int8")
 device = "cpu"
@@ -46,11 +51,57 @@ def missing() -> str:
     return f"{' and '.join(absent)} is not installed" if absent else ""
 
 
-def prepare(network: Network, fmt: NumberFormat, threads: int, seed: int) -> Run:
+def prepare(network: Network, fmt: NumberFormat, threads: int, seed: int) -> Apart:
     """Return the network ready to run in "fp32" or "int8" on `threads` threads, on weights and inputs of `seed`."""
     if fmt.name not in formats:
         raise InputError(f"onnxruntime is measured in {' and '.join(formats)}, not in {fmt.name}")
-    return Run(network, fmt.name, threads, seed)
+    return Apart(lambda: Run(network, fmt.name, threads, seed))
+
+
+class Apart:
+    """A run in a thread for this library: it makes denormals zero in the thread that calls it first, from then on."""
+
+    def __init__(self, make: Callable[[], Run]) -> None:
+        self.run = _apart(make)
+
+    @property
+    def fused(self) -> Mapping[str, str]:
+        """Layers that the library runs inside another layer's call, by name, with that layer's."""
+        return self.run.fused
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences that a reader of the figures must know."""
+        return self.run.notes
+
+    def outputs(self) -> dict[str, Any]:
+        """Return the network's results by layer, as values."""
+        return _apart(self.run.outputs)
+
+    def samples(self, count: int, cold: bool) -> Sequence[Sample]:
+        """Return `count` runs; with `cold`, caches hold other data before each run, not before each layer of it."""
+        return _apart(lambda: self.run.samples(count, cold))
+
+    def close(self) -> None:
+        """Give back the sessions and the folder of profiles."""
+        _apart(self.run.close)
+
+
+def _apart(work: Callable[[], T]) -> T:
+    """Return what `work` gives in the library's thread, on the processors that the calling thread may use."""
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+
+    def there() -> T:
+        if allowed is not None:
+            os.sched_setaffinity(0, allowed)
+        return work()
+
+    return _thread().submit(there).result()
+
+
+@cache
+def _thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "onnxruntime")
 
 
 class Run:
