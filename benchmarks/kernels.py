@@ -25,8 +25,8 @@ from hwsim.functional.algorithm_costs import STRASSEN_CUT_OVER, UNIT_ROUNDOFF  #
 from hwsim.functional.algorithms import Algorithm, candidates  # noqa: E402
 from hwsim.functional.kernels import amx, binary, convolution, fourier, int8, winograd  # noqa: E402
 from hwsim.functional.kernels.memory import aligned  # noqa: E402
-from hwsim.functional.minimal_filters import F2X2_3X3, F4X4_3X3  # noqa: E402
 from hwsim.ir import Kind, Layer, NetworkBuilder  # noqa: E402
+from hwsim.ir.minimal_filters import F2X2_3X3, F4X4_3X3  # noqa: E402
 
 Array = NDArray[Any]
 

@@ -79,12 +79,12 @@ def network(spec: str | Network, **extra: object) -> Network:
         found = cast(Network, _call("network", parsed, reader, Network, path, **extra))
     else:
         found = cast(Network, _call("network", parsed, _find("network", parsed), Network, **extra))
-    spelled = {**parsed.parameters, **extra}
+    called_with = {**parsed.parameters, **extra}
     if not trained:
-        return replace(found, spec=_spelled(parsed.name, spelled))
+        return replace(found, spec=spelled(parsed.name, called_with))
     from hwsim.ir.training import training
 
-    return replace(training(found), spec=_spelled(parsed.name, {**spelled, TRAINING: "true"}))
+    return replace(training(found), spec=spelled(parsed.name, {**called_with, TRAINING: "true"}))
 
 
 def _forward(spec: Spec) -> tuple[Spec, bool]:
@@ -100,7 +100,7 @@ def chip(spec: str | Accelerator) -> Accelerator:
         return spec
     parsed = parse(spec)
     found = cast(Accelerator, _call("chip", parsed, _find("chip", parsed), Accelerator))
-    return replace(found, label=_spelled(found.name, parsed.parameters))
+    return replace(found, label=spelled(found.name, parsed.parameters))
 
 
 def dataflow(name: str) -> Dataflow:
@@ -200,7 +200,7 @@ def _function(noun: str, name: str) -> Callable[..., Any]:
     return cast(Callable[..., Any], found)
 
 
-def _spelled(name: str, parameters: Mapping[str, object]) -> str:
+def spelled(name: str, parameters: Mapping[str, object]) -> str:
     """Return `NAME:key=value,...`."""
     changed = ",".join(f"{key}={value}" if key else f"{value}" for key, value in parameters.items())
     return f"{name}:{changed}" if changed else name

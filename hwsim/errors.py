@@ -56,6 +56,16 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
+def reason(error: BaseException) -> str:
+    """Return the first line of what an error says; some say nothing, and are told by their names."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+def counted(count: int, one: str, several: str = "") -> str:
+    """Return a count with what is counted, in the number that it has: `1 layer`, `3 layers`."""
+    return f"{count} {one if count == 1 else several or one + 's'}"
+
+
 def unknown_name(noun: str, name: str, known: Iterable[str]) -> UsageError:
     """Return the error for a name that is not in `known`, with its near match."""
     return UsageError(f"no {noun} named '{name}'{near_match(name, known)}")

@@ -151,8 +151,7 @@ class _Formats:
     """
 
     def __init__(self, network: Network, formats: Precision) -> None:
-        self.network = network
-        self.states = {one.name: one.carried_from for one in network.inputs if one.carried_from is not None}
+        self.network, self.states = network, network.states
         self.stored = {name: formats.of(layer) for name, layer in self.states.items()}
         for layer in network.layers:
             given = {self.stored[name].name: self.stored[name] for name in layer.inputs if name in self.stored}

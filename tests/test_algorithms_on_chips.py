@@ -14,8 +14,8 @@ from hwsim.errors import InputError
 from hwsim.formats.fp32 import fp32
 from hwsim.functional import lowering
 from hwsim.functional.algorithms import ALGORITHMS, algorithm
-from hwsim.functional.minimal_filters import F2X2_3X3, F4X4_3X3, MinimalFilter, minimal_filter, terms
 from hwsim.ir import Layer
+from hwsim.ir.minimal_filters import F2X2_3X3, F4X4_3X3, MinimalFilter, minimal_filter, terms
 from hwsim.mapping.gpu import transforms
 from hwsim.results.record import Row
 

@@ -68,6 +68,15 @@ def test_a_global_pool_is_one_window_per_channel() -> None:
     assert (layer.output_shape, layer.R, layer.S, layer.operations) == ((2, 6, 1, 1), 11, 7, 2 * 6 * 77)
 
 
+@pytest.mark.parametrize(("channels", "groups", "is_one_each"), [(6, 6, True), (12, 6, False), (6, 3, False)])
+def test_a_depthwise_convolution_has_one_filter_for_every_channel(
+    channels: int, groups: int, is_one_each: bool
+) -> None:
+    net = NetworkBuilder("net")
+    net.conv("conv", net.input("image", (1, 6, 11, 7)), channels, 3, groups=groups)
+    assert net.build().layers[0].is_depthwise == is_one_each
+
+
 @pytest.mark.parametrize(("cell", "gates"), [("lstm", 4), ("gru", 3), ("rnn", 1)])
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_recurrent_layers_carry_states_of_batch_by_hidden_and_return_the_sequence(
@@ -82,6 +91,7 @@ def test_recurrent_layers_carry_states_of_batch_by_hidden_and_return_the_sequenc
     produced = {layer.name: layer.output_shape for layer in network.layers}
     for state in states:
         assert state.shape == produced[state.carried_from or ""] == (2, 11)
+    assert network.states == {state.name: state.carried_from for state in states}
     recurrences = [layer for layer in network.layers if layer.name.endswith("recurrent_gates")]
     assert [(layer.N, layer.C, layer.K, layer.steps) for layer in recurrences] == [(2, 11, gates * 11, 7)] * len(
         recurrences

@@ -255,7 +255,28 @@ def test_a_run_measures_densities_first_and_says_on_what(tmp_path: Path, monkeyp
     assert any(note.startswith(said) for note in hwsim.simulate(MLP, inputs="random", seed=5).notes)
 
 
-@pytest.mark.parametrize("content", [b"PK\x03\x04" + bytes(9), b"\x80\x04K\x01.", b"\x93NUMPY\x01\x00v\x00{"])
+def with_header(text: str) -> bytes:
+    """Return the bytes of an .npy file of that header and three numbers."""
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode() + bytes(12)
+
+
+def test_a_header_that_python_2_wrote_is_read(tmp_path: Path) -> None:
+    (tmp_path / "old.npy").write_bytes(with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (1L, 3L)}"))
+    assert read_array(tmp_path / "old.npy", (1, 3)).tolist() == [[0, 0, 0]]
+
+
+NO_NPY = {
+    "archive": b"PK\x03\x04" + bytes(9),
+    "pickle": b"\x80\x04K\x01.",
+    "cut": b"\x93NUMPY\x01\x00v\x00{",
+    "deep": with_header("1+" * 3000 + "1"),
+    "deeper": with_header("-" * 9000 + "1"),
+    "no type": with_header("{'descr': (), 'fortran_order': False, 'shape': (1, 3)}"),
+    "endless": with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (" + "9" * 30 + ",)}"),
+}
+
+
+@pytest.mark.parametrize("content", NO_NPY.values(), ids=NO_NPY)
 def test_a_file_that_is_no_npy_is_refused_in_a_sentence(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "input.npy").write_bytes(content)
     with pytest.raises(InputError, match=r"is no \.npy file of real numbers"):

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from hwsim.errors import InputError
 from hwsim.functional.algorithms import ALGORITHMS, algorithm
 from hwsim.functional.kernels import convolution, products, separable, winograd
-from hwsim.functional.minimal_filters import F4X4_3X3
 from hwsim.ir import Layer, NetworkBuilder
+from hwsim.ir.minimal_filters import F4X4_3X3
 
 Array = NDArray[Any]
 

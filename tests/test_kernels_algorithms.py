@@ -13,9 +13,9 @@ from test_kernels import compiles_long, convolution_layer, operands, product_lay
 from hwsim.errors import UsageError
 from hwsim.functional.algorithms import ALGORITHMS, algorithm, candidates
 from hwsim.functional.kernels import fourier, products, winograd
-from hwsim.functional.minimal_filters import F2X2_3X3, F4X4_3X3, MinimalFilter
 from hwsim.functional.operators import OPERATORS
 from hwsim.ir import Kind
+from hwsim.ir.minimal_filters import F2X2_3X3, F4X4_3X3, MinimalFilter
 
 
 def test_minimal_filters_multiply_as_often_as_lavin_and_gray_say() -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
+import platform
+import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +23,11 @@ from hwsim.measure import operands, power, timing
 from hwsim.measure.backend import Sample
 from hwsim.measure.backends import backends, chosen
 from hwsim.measure.cache import MOST_BYTES, Evictor, buffer_bytes, note
-from hwsim.measure.machine import CacheLevel, Machine, cpuinfo, listed, sized, this_machine
+from hwsim.measure.machine import CacheLevel, Machine, listed, sized, this_machine
 from hwsim.measure.record import Measurement
 from hwsim.measure.threads import chosen_cpus, pinned
 from hwsim.measure.timing import Collected, Series, collect, quantile
+from hwsim.measured.system import cpuinfo
 from hwsim.results import store
 from hwsim.results.subject import subject
 
@@ -205,12 +210,73 @@ def test_operators_that_are_not_simulated_are_not_run() -> None:
 def test_threads_are_pinned_and_given_back() -> None:
     import numba
 
+    if not hasattr(os, "sched_getaffinity"):
+        pytest.skip("this system does not let a process choose its processors")
     before, threads = os.sched_getaffinity(0), numba.get_num_threads()
     one = chosen_cpus(1)
     with pinned(one):
         assert os.sched_getaffinity(0) == set(one)
         assert numba.get_num_threads() == 1
     assert (os.sched_getaffinity(0), numba.get_num_threads()) == (before, threads)
+
+
+def test_a_system_that_forbids_pinning_is_told_and_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(thread: int, cpus: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda thread: {0}, raising=False)
+    monkeypatch.setattr(os, "sched_setaffinity", forbidden, raising=False)
+    with pinned((0,)) as notes:
+        assert notes == ("threads are not pinned: the system says 'Operation not permitted'",)
+
+
+class FakeNvml:
+    """NVML of a machine whose second GPU is the one that CUDA shows."""
+
+    NVML_ERROR_NOT_FOUND = 6
+
+    class NVMLError(Exception):
+        """What it raises."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.energy_mj = {"GPU-one": 1000, "GPU-two": 7000}
+
+    def nvmlInit(self) -> None:
+        self.calls.append("init")
+
+    def nvmlShutdown(self) -> None:
+        self.calls.append("shutdown")
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:
+        if uuid not in self.energy_mj:
+            raise self.NVMLError("Not Found")
+        return uuid
+
+    def nvmlDeviceGetCount(self) -> int:
+        return len(self.energy_mj)
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:
+        return self.energy_mj[handle]
+
+
+def test_the_energy_of_a_gpu_is_that_of_the_one_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeNvml()
+    monkeypatch.setitem(sys.modules, "pynvml", fake)
+    monkeypatch.setattr(power, "first_uuid", lambda: "GPU-two")
+    with closing(power.meter("cuda")) as meter:
+        assert (meter.read_j(), fake.calls) == ((7.0,), ["init"])
+    assert fake.calls == ["init", "shutdown"]
+
+
+@pytest.mark.parametrize("uuid", ["GPU-three", ""])
+def test_a_gpu_that_nvml_cannot_tell_has_no_energy(uuid: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeNvml()
+    monkeypatch.setitem(sys.modules, "pynvml", fake)
+    monkeypatch.setattr(power, "first_uuid", lambda: uuid)
+    meter = power.meter("cuda")
+    assert meter.note.startswith("energy is not measured: NVML says")
+    assert (meter.counters, fake.calls) == ((), ["init", "shutdown"])
 
 
 def machine(**changes: Any) -> Machine:
@@ -238,7 +304,7 @@ def test_this_machine_is_known_without_the_name_of_its_host() -> None:
     here = this_machine()
     assert 5e8 < here.clock_hz < 8e9
     assert here.cores <= here.threads == len(here.cpus)
-    assert os.uname().nodename not in json.dumps(here.as_dict()) or len(os.uname().nodename) < 4
+    assert platform.node() not in json.dumps(here.as_dict()) or len(platform.node()) < 4
     assert len(here.fingerprint) == 10
 
 

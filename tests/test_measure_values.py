@@ -82,7 +82,7 @@ def test_a_layer_without_a_kernel_is_run_by_numpy_and_named() -> None:
     net.activation("mish", net.input("x", (2, 7)), "mish")
     library: Any = backends()["numba", "cpu"]
     runner = library.prepare(net.build(), catalog.number_format("fp32"), 1, 0)
-    assert runner.notes == ("1 layers have no kernel here and are run by numpy: mish",)
+    assert runner.notes == ("1 layer without a kernel here is run by numpy: mish",)
 
 
 def test_a_layer_that_torch_is_not_told_is_refused_by_name() -> None:

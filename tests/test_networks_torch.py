@@ -35,7 +35,7 @@ def test_recurrent_parameters_are_those_of_torch(
     theirs = getattr(torch.nn, module)(
         inputs, hidden, layers, bias=biases == 2, bidirectional=bidirectional, device="meta"
     )
-    ours = family("lstm")(layers, hidden, inputs, 2, cell=cell, bidirectional=bidirectional, biases=biases)
+    ours = family(cell)(layers, hidden, inputs, 2, bidirectional=bidirectional, biases=biases)
     assert ours.parameters == sum(parameter.numel() for parameter in theirs.parameters())
 
 

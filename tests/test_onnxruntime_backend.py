@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ pytest.importorskip("onnx", reason="onnx is not installed")
 
 from hwsim.measure.backends import onnxruntime_
 from hwsim.measure.backends.onnx_int8 import Scale, fold, scale_of
+from hwsim.measure.backends.onnxruntime_layers import Profile
 from hwsim.measure.backends.onnxruntime_profile import by_layer, fused_layers
 
 FP32, INT8 = catalog.number_format("fp32"), catalog.number_format("int8")
@@ -51,15 +54,29 @@ def products() -> Network:
     return net.build()
 
 
+def layouts() -> Network:
+    """Return transpositions and slices, also of dimensions of one size, whose shapes do not say what moves where."""
+    net = NetworkBuilder("layouts")
+    x = net.input("x", (2, 3, 3, 7))
+    net.layout("same_shape", x, (2, 3, 3, 7), "transpose0213")
+    net.layout("to_the_front", x, (3, 2, 3, 7), "transpose2013")
+    net.layout("two_turned", net.input("square", (5, 5)), (5, 5), "transpose10")
+    net.layout("with_ones", net.input("thin", (1, 5, 1, 7)), (7, 1, 5), "transpose")
+    net.layout("second", x, (2, 3, 3, 2), "from3")
+    return net.build()
+
+
 NETWORKS: dict[str, Network] = {
     "operators": operators(),
+    "layouts": layouts(),
     "products": products(),
     **{
         spec: catalog.network(spec)
         for spec in (
             "mlp:hidden=13,inputs=17,batch=3",
             "lstm:hidden=7,inputs=5,steps=3,batch=2",
-            "lstm:cell=gru,hidden=7,inputs=5,steps=3,bidirectional=True",
+            "gru:hidden=7,inputs=5,steps=3,bidirectional=True",
+            "shufflenet:image=64",
             "mobilenet:image=32,width=0.25",
             "resnet:depth=18,image=32,width=16",
         )
@@ -82,7 +99,7 @@ def test_fp32_values_are_those_of_the_reference(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["operators", "mlp:hidden=13,inputs=17,batch=3", "lstm:hidden=7,inputs=5,steps=3,batch=2"]
+    "name", ["operators", "layouts", "mlp:hidden=13,inputs=17,batch=3", "lstm:hidden=7,inputs=5,steps=3,batch=2"]
 )
 def test_int8_values_are_near_those_of_the_reference(name: str) -> None:
     for found, expected in outputs_and_reference(NETWORKS[name], INT8):
@@ -144,6 +161,33 @@ def test_runs_after_runs_share_one_profile_and_cold_caches_are_told_only_of_cold
     assert all(set(one.layers_s) == set(first[0].layers_s) and one.layers_s["m"] > 0 for one in (*first, *second))
 
 
+def test_nothing_is_left_of_a_run_whether_it_could_be_made_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    run = onnxruntime_.prepare(NETWORKS["products"], FP32, threads=1, seed=0)
+    run.samples(1, cold=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    monkeypatch.setattr(Profile, "end", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run.close()
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(onnxruntime_.Run, "_feeds", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        onnxruntime_.prepare(NETWORKS["products"], FP32, threads=1, seed=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_caches_are_filled_before_each_cold_run_and_the_note_says_so() -> None:
+    run = onnxruntime_.prepare(NETWORKS["products"], FP32, threads=1, seed=0)
+    run.samples(1, cold=True)
+    run.samples(1, cold=True)
+    said = [note for note in run.notes if note.startswith("cold: ")]
+    run.close()
+    assert len(said) == 1
+    assert "MiB of other data pass through the caches before each run, not before each layer" in said[0]
+
+
 def test_a_calibration_without_the_library_is_lacking_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
     from hwsim.measure.calibrate import calibrate
 
@@ -162,4 +206,4 @@ from hwsim.measure.measure import measure
 measure("mlp:hidden=7,inputs=5,classes=3", backend="onnxruntime", budget_s=0.1)
 assert np.asarray([2.0**-140], np.float32).view(np.uint32)[0] == 2**9
 """
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -117,7 +117,7 @@ def test_changes_of_layout_pass_on_the_format_they_are_given() -> None:
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("wanted", ["int8,*recurrent_gates=fp16", "fp16,*hidden=int8", "int8,*input_gates=fp32"])
 def test_states_are_carried_in_every_format_they_are_read_in(cell: str, wanted: str) -> None:
-    network = catalog.network(f"lstm:cell={cell},hidden=5,inputs=7,steps=3,batch=2")
+    network = catalog.network(f"{cell}:hidden=5,inputs=7,steps=3,batch=2")
     result = run(network, wanted)
     asked = dict(item.rpartition("=")[::2] for item in wanted.split(","))
     found = formats(result)

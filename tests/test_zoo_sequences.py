@@ -12,7 +12,7 @@ import pytest
 from onnx_exports import DATA
 
 from hwsim import catalog
-from hwsim.errors import InputError
+from hwsim.errors import InputError, UsageError
 from hwsim.ir import Kind, Layer, Network, NetworkBuilder
 from hwsim.ir.lifetimes import lifetimes
 from hwsim.ir.onnx.importer import onnx_network
@@ -176,10 +176,11 @@ def test_neuraltalk_has_the_layers_of_eie() -> None:
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
-def test_a_family_of_its_own_is_the_cell_of_lstm(cell: str) -> None:
+def test_networks_of_different_cells_or_sizes_have_different_names(cell: str) -> None:
     sizes = "layers=2,hidden=11,inputs=7,steps=5,batch=3,bidirectional=true,biases=1"
-    one, other = catalog.network(f"{cell}:{sizes}"), catalog.network(f"lstm:cell={cell},{sizes}")
-    assert one.layers == other.layers
+    assert catalog.network(f"{cell}:{sizes}").name == f"bi{cell}11_layers2_inputs7_steps5_biases1"
+    with pytest.raises(UsageError, match=f"network '{cell}' has no parameter 'cell'"):
+        catalog.network(f"{cell}:cell=gru")
 
 
 def test_decode_reads_the_keys_and_values_of_all_earlier_tokens() -> None:

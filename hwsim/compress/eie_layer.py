@@ -26,6 +26,7 @@ DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
+    LookupError,
     MemoryError,
     OSError,
     RuntimeError,

@@ -1,4 +1,4 @@
-"""Winograd's minimal filtering F(2x2, 3x3): 16 products per channel give 2x2 outputs of a 3x3 filter.
+"""Zeros under Winograd's minimal filtering F(2x2, 3x3): what its transforms leave of those of weights and inputs.
 
 Lavin and Gray, Fast algorithms for convolutional neural networks, CVPR 2016, Sec. 4.1: Y = A' [(G g G') . (B' d B)] A.
 """
@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.ir.minimal_filters import F2X2_3X3, terms
+
 Array = NDArray[Any]
 
-FILTER = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
-INPUT = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]], float)
-OUTPUT = np.array([[1, 1, 1, 0], [0, 1, -1, -1]], float)
+FILTER, INPUT, OUTPUT = (
+    np.array(matrix, float) for matrix in (F2X2_3X3.filter_matrix, F2X2_3X3.input_matrix, F2X2_3X3.output_matrix)
+)
 
-
-FILTER_TERMS = tuple(int(rows * cols) for rows in (1, 3, 3, 1) for cols in (1, 3, 3, 1))
+FILTER_TERMS = tuple(terms(rows) * terms(cols) for rows in F2X2_3X3.filter_matrix for cols in F2X2_3X3.filter_matrix)
 """Weights that each of the 16 transformed ones is a sum of: 1, 3 or 9."""
 
-INPUT_TERMS = 4
+INPUT_TERMS = terms(F2X2_3X3.input_matrix[0]) ** 2
 """Inputs that each of the 16 transformed ones is a sum of: two in either direction."""
 
 

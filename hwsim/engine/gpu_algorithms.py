@@ -7,8 +7,8 @@ from typing import Any
 
 from hwsim.formats import NumberFormat
 from hwsim.functional.algorithm_costs import UNIT_ROUNDOFF, minimal_growth, spectral_growth, summed
-from hwsim.functional.minimal_filters import minimal_filter
 from hwsim.ir.layer import Kind, Layer
+from hwsim.ir.minimal_filters import minimal_filter
 from hwsim.mapping.gpu import transforms
 from hwsim.mapping.gpu.convolution import AUTO, runs_as
 from hwsim.results.record import Action

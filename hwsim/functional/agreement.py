@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.errors import counted
 from hwsim.formats import NumberFormat
 from hwsim.functional.calibration import Choices, sample
 from hwsim.functional.forward import Values, computed, forward
@@ -157,5 +158,5 @@ def _notes(
         f"{choices.weight_scales}"
     )
     drawn = drawn_products(network)
-    random = f"the weights of {drawn} products are random (seed {seed}): agreement is no trained network's"
+    random = f"the weights of {counted(drawn, 'product')} are random (seed {seed}): agreement is no trained network's"
     return (said, random) if drawn else (said,)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import log2, sqrt
 
-from hwsim.functional.minimal_filters import MinimalFilter
 from hwsim.ir.layer import Layer
+from hwsim.ir.minimal_filters import MinimalFilter
 from hwsim.units import ceil_div
 
 UNIT_ROUNDOFF = 2.0**-24

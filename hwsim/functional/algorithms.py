@@ -35,8 +35,8 @@ from hwsim.functional.algorithm_costs import (
     unrolled_words,
     weights,
 )
-from hwsim.functional.minimal_filters import F2X2_3X3, F4X4_3X3, MinimalFilter
 from hwsim.ir.layer import Kind, Layer
+from hwsim.ir.minimal_filters import F2X2_3X3, F4X4_3X3, MinimalFilter
 from hwsim.units import ceil_div
 
 Count = Callable[[Layer], int]
@@ -90,11 +90,6 @@ def is_convolution(layer: Layer) -> bool:
 def is_product(layer: Layer) -> bool:
     """Return whether the layer is one matrix product."""
     return layer.kind is Kind.MATMUL and layer.G == 1
-
-
-def is_depthwise(layer: Layer) -> bool:
-    """Return whether every channel has its own filter, and gives one."""
-    return is_convolution(layer) and layer.C == layer.K == 1
 
 
 def is_minimal(layer: Layer) -> bool:
@@ -161,7 +156,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             name="depthwise",
             function="convolution.depthwise",
             carriers=("float32", "int8"),
-            supports=is_depthwise,
+            supports=lambda layer: layer.is_depthwise,
             source="the operator's definition",
             error_growth=lambda layer: gamma(2 * layer.reduction),
         ),
@@ -169,7 +164,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             name="separable",
             function="separable.convolved",
             carriers=("float32",),
-            supports=is_depthwise,
+            supports=lambda layer: layer.is_depthwise,
             source="Mamalet & Garcia, ICANN 2012, Sec. 2",
             multiplications=separable_multiplications,
             traffic_words=separable_words,

@@ -67,7 +67,7 @@ def forward(
     """
     parameters = Parameters(network.tensors if tensors is None else tensors, seed)
     work = _Work(network, parameters, compute or computed)
-    values, stepped = _given(network, inputs), {tensor.name for tensor in network.inputs if tensor.carried_from}
+    values, stepped = _given(network, inputs), set(network.states)
     with np.errstate(all="ignore"):
         for steps, run in groupby(network.layers, key=lambda layer: layer.steps):
             layers = list(run)
@@ -134,7 +134,7 @@ def _density(layer: Layer, values: Array) -> float:
 
 def _given(network: Network, inputs: Mapping[str, Any]) -> Values:
     """Return the inputs in float32; raises `InputError` for one that is missing, unknown or of another shape."""
-    needed = {tensor.name: tensor.shape for tensor in network.inputs if tensor.carried_from is None}
+    needed = {tensor.name: tensor.shape for tensor in network.inputs if tensor.name not in network.states}
     states = {tensor.name: np.zeros((1, *tensor.shape), np.float32) for tensor in network.inputs}
     for name in inputs:
         if name not in needed:
@@ -187,11 +187,7 @@ def _one_step(layer: Layer, operands: Sequence[Array], step: int, steps: int, wo
 def _states(layers: Sequence[Layer], network: Network) -> dict[str, str]:
     """Return the states that these layers read, with the layer each is carried from."""
     read = _read(layers)
-    return {
-        tensor.name: tensor.carried_from
-        for tensor in network.inputs
-        if tensor.carried_from is not None and tensor.name in read
-    }
+    return {name: source for name, source in network.states.items() if name in read}
 
 
 def _read(layers: Sequence[Layer]) -> set[str]:

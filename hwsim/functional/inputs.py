@@ -9,10 +9,11 @@ from math import prod
 from pathlib import Path
 from statistics import fmean
 from tokenize import TokenError
+from warnings import catch_warnings
 
 import numpy as np
 
-from hwsim.errors import InputError
+from hwsim.errors import InputError, counted
 from hwsim.functional.forward import densities, forward
 from hwsim.functional.layouts import rows_of_table
 from hwsim.functional.parameters import Array
@@ -24,6 +25,12 @@ RANDOM = "random"
 
 HEADER_BYTES, LARGEST_ELEMENT_BYTES = 64 * 1024, 16
 """More than the header of an .npy file takes, and the largest number in one."""
+
+UNREADABLE = (
+    ValueError, OSError, EOFError, SyntaxError, MemoryError, TypeError, ArithmeticError, LookupError, RuntimeError,
+    TokenError,
+)  # fmt: skip
+"""What numpy raises at a header that is none: it is parsed as Python is, to whatever depth."""
 
 LARGEST_FILE_BYTES = 2**30
 """Of a file with more inputs than one batch."""
@@ -39,7 +46,8 @@ def measured(network: Network, source: str, seed: int = 0, several: bool = False
     found = [densities(network, forward(network, one, seed=seed)) for one in batches]
     said = f"densities of inputs are measured on {described(source, seed)}"
     if drawn := drawn_products(network):
-        said += f"; the weights of {drawn} products are random (seed {seed}), so that they are no trained network's"
+        products = counted(drawn, "product")
+        said += f"; the weights of {products} are random (seed {seed}), so that they are no trained network's"
     return replace(_mean_densities(found), notes=(*network.notes, said))
 
 
@@ -77,7 +85,7 @@ def inputs_of(network: Network, source: str, seed: int = 0) -> dict[str, Array]:
 
     Random ones are standard normal, or rows of the table that they are looked up in.
     """
-    shapes = {tensor.name: tensor.shape for tensor in network.inputs if tensor.carried_from is None}
+    shapes = {tensor.name: tensor.shape for tensor in network.inputs if tensor.name not in network.states}
     if source == RANDOM:
         generator, rows = np.random.default_rng(seed), _rows(network)
         return {
@@ -99,7 +107,7 @@ def batches_of(network: Network, source: str, seed: int = 0) -> list[dict[str, A
 
     Raises `InputError` as `inputs_of`, and where the last batch is not full.
     """
-    shapes = {tensor.name: tensor.shape for tensor in network.inputs if tensor.carried_from is None}
+    shapes = {tensor.name: tensor.shape for tensor in network.inputs if tensor.name not in network.states}
     if source == RANDOM or len(shapes) != 1:
         return [inputs_of(network, source, seed)]
     ((name, shape),) = shapes.items()
@@ -133,9 +141,10 @@ def _numbers(path: Path, limit_bytes: int) -> Array:
     """Return the finite numbers in the .npy file at `path`, which is no larger than the limit."""
     data = read_bounded(path, "input", limit_bytes)
     try:
-        # not np.load, which would also take archives
-        array = np.lib.format.read_array(BytesIO(data), allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, MemoryError, TypeError, OverflowError, TokenError) as error:
+        # not np.load, which would also take archives; of headers by Python 2 numpy warns, and reads them
+        with catch_warnings(action="ignore"):
+            array = np.lib.format.read_array(BytesIO(data), allow_pickle=False)
+    except UNREADABLE as error:
         raise InputError(f"input '{path}' is no .npy file of real numbers") from error
     if array.dtype.kind not in "iufb":
         raise InputError(f"input '{path}' is no .npy file of real numbers")

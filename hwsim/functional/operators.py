@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hwsim.errors import InputError
 from hwsim.functional.elements import ACTIVATIONS, BINARY, COMMUTATIVE, TERNARY, UNARY
 from hwsim.functional.lowering import input_matrix, weight_matrix
-from hwsim.functional.parameters import Array, Parameters
+from hwsim.functional.parameters import EPSILON, Array, Parameters
 from hwsim.functional.windows import pooled
 from hwsim.ir.layer import Kind, Layer
 
@@ -24,9 +24,6 @@ Operator = Callable[[Layer, Sequence[Array], Parameters], Any]
 
 Multiply = Callable[..., Any]
 """What a product is made of: a function of two matrices, or of stacks of them."""
-
-EPSILON = np.float32(1e-5)
-"""Added to variances: the default of ONNX and of torch."""
 
 LRN_SIZE, LRN_K, LRN_ALPHA, LRN_BETA = 5, 2.0, 1e-4, 0.75
 """Constants of local response normalisation (Krizhevsky et al., NIPS 2012, Sec. 3.3)."""
@@ -39,9 +36,8 @@ def conv(
 
     `multiply` takes windows (P Q, C R S) and weights (C R S, K).
     """
-    groups, outputs = layer.G, layer.G * layer.K
-    shapes = [(outputs, layer.C, layer.R, layer.S), *([(outputs, layer.C, layer.S)] if layer.R == 1 else [])]
-    weights = parameters.weight(layer, shapes).reshape(groups, layer.K, layer.C, layer.R, layer.S)
+    groups = layer.G
+    weights = parameters.filters(layer).reshape(groups, layer.K, layer.C, layer.R, layer.S)
     bias, one = parameters.bias(layer), replace(layer, N=1)
     y = np.empty((layer.N, groups, layer.K, layer.P * layer.Q), operands[0].dtype)
     for n in range(layer.N):
@@ -59,12 +55,7 @@ def matmul(layer: Layer, operands: Sequence[Array], parameters: Parameters, mult
     """
     if len(operands) == 2:
         return multiply(*operands)
-    shapes: list[tuple[int, ...]] = [(layer.K, layer.C)]
-    if layer.G > 1:
-        lead = operands[0].shape[:-2]
-        shapes = [(*lead[index:], layer.K, layer.C) for index in range(len(lead))]
-        shapes = [shape for shape in shapes if np.prod(shape[:-2]) == layer.G]
-    weights, bias = parameters.weight(layer, shapes), parameters.bias(layer)
+    weights, bias = parameters.matrix(layer), parameters.bias(layer)
     y = multiply(operands[0], weights.swapaxes(-1, -2))
     return y if bias is None else y + bias
 
@@ -110,14 +101,8 @@ def normalisation(layer: Layer, operands: Sequence[Array], parameters: Parameter
 
 def batch(layer: Layer, x: Array, parameters: Parameters) -> Any:
     """Return (x - mean) / sqrt(variance + 1e-5) scale + shift, by channel."""
-    shape = (-1, *(1,) * (x.ndim - 2))
-    given = [parameters.given(layer, index, (x.shape[1:2],)) for index in range(4)]
-    scale, shift, mean, variance = (
-        np.full((1,), default, np.float32) if value is None else value
-        for value, default in zip(given, (1, 0, 0, 1 - float(EPSILON)), strict=True)
-    )
-    factor = scale / np.sqrt(variance + EPSILON)
-    return x * factor.reshape(shape) + (shift - mean * factor).reshape(shape)
+    factor, shift = (one.reshape(-1, *(1,) * (x.ndim - 2)) for one in parameters.folded(layer))
+    return x * factor + shift
 
 
 def over_last(layer: Layer, x: Array, parameters: Parameters, centred: bool = True) -> Any:
@@ -160,8 +145,13 @@ def pool(layer: Layer, operands: Sequence[Array], parameters: Parameters) -> Any
 
 def concatenation(layer: Layer, operands: Sequence[Array], parameters: Parameters) -> Any:
     """Return the operands joined along the dimension in which the result is longer."""
-    axes = [axis for axis, size in enumerate(layer.output_shape) if size != operands[0].shape[axis]]
-    return np.concatenate(operands, axis=axes[0]) if axes else operands[0]
+    return np.concatenate(operands, axis=joined_axis(layer)) if len(operands) > 1 else operands[0]
+
+
+def joined_axis(layer: Layer) -> int:
+    """Return the dimension along which operands are joined: the first in which the result is longer."""
+    sizes = enumerate(zip(layer.output_shape, layer.input_shapes[0], strict=True))
+    return next((axis for axis, (size, given) in sizes if size != given), 0)
 
 
 def _standard(x: Array, axes: tuple[int, ...], centred: bool) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import prod, sqrt
 from typing import Any
 from zlib import crc32
 
@@ -15,6 +15,9 @@ from hwsim.errors import InputError
 from hwsim.ir.layer import Kind, Layer, Shape
 
 Array = NDArray[np.float32]
+
+EPSILON = np.float32(1e-5)
+"""Added to variances: the default of ONNX and of torch."""
 
 SUFFIXES = {Kind.NORMALISATION: ("weight", "bias", "running_mean", "running_var")}
 """What the tensors of a layer that names none are called behind its own name and a dot, as in torch's state_dict."""
@@ -56,6 +59,38 @@ class Parameters:
         generator = np.random.default_rng([self.seed, crc32(_name(layer, 0).encode())])
         values = generator.standard_normal(shapes[0], dtype=np.float32)
         return values * np.float32(sqrt(2 / layer.reduction))
+
+    def filters(self, layer: Layer) -> Array:
+        """Return the filters (G K, C, R, S) of a convolution; those of sequences may be given as (G K, C, S)."""
+        whole = (layer.G * layer.K, layer.C, layer.R, layer.S)
+        return self.weight(layer, [whole, *([(*whole[:2], layer.S)] if layer.R == 1 else [])]).reshape(whole)
+
+    def matrix(self, layer: Layer) -> Array:
+        """Return the matrix (K, C) of a product by weights, or one for each of its groups, (..., K, C)."""
+        if layer.G == 1:
+            return self.weight(layer, [(layer.K, layer.C)])
+        lead = layer.input_shapes[0][:-2]
+        shapes = [(*lead[index:], layer.K, layer.C) for index in range(len(lead))]
+        return self.weight(layer, [shape for shape in shapes if prod(shape[:-2]) == layer.G])
+
+    def statistics(self, layer: Layer) -> tuple[Array, Array, Array, Array]:
+        """Return a batch normalisation's scale, shift, mean and variance by channel, by default 1, 0, 0, 1 - 1e-5."""
+        channels = layer.input_shapes[0][1:2]
+        scale, shift, mean, variance = (
+            np.full(channels, default, np.float32) if found is None else found
+            for default, found in zip(
+                (1, 0, 0, 1 - float(EPSILON)),
+                (self.given(layer, index, (channels,)) for index in range(4)),
+                strict=True,
+            )
+        )
+        return scale, shift, mean, variance
+
+    def folded(self, layer: Layer) -> tuple[Array, Array]:
+        """Return the factor and the shift by channel that a batch normalisation is."""
+        scale, shift, mean, variance = self.statistics(layer)
+        factor = scale / np.sqrt(variance + EPSILON)
+        return factor, shift - mean * factor
 
     def bias(self, layer: Layer) -> Array | None:
         """Return the bias of a product, flat, or None where there is none; what is not given is zero."""

@@ -189,7 +189,7 @@ def homes(network: Network) -> dict[str, str]:
         chooses = layer.kind is Kind.POOL and layer.function in ("max", "min")
         passes_on = chooses or (layer.kind is Kind.RESHAPE and layer.function != "embedding")
         found[layer.name] = found[layer.inputs[0]] if passes_on else layer.name
-    states = {tensor.name: tensor.carried_from for tensor in network.inputs if tensor.carried_from is not None}
+    states = network.states
     for name in found:
         while found[name] in states and found[name] != (carried := found[states[found[name]]]):
             found[name] = carried
@@ -202,8 +202,7 @@ def stored_formats(network: Network, formats: Callable[[str], NumberFormat]) -> 
     Tensors that are joined keep their format where they have one in common.
     """
     found: dict[str, NumberFormat] = {}
-    states = {tensor.name: tensor.carried_from for tensor in network.inputs if tensor.carried_from is not None}
-    known = {state: formats(layer) for state, layer in states.items()}
+    known = {state: formats(layer) for state, layer in network.states.items()}
     for layer in network.layers:
         given = {fmt.name: fmt for name in layer.inputs if (fmt := found.get(name) or known.get(name)) is not None}
         if layer.kind is Kind.RESHAPE:
@@ -217,7 +216,7 @@ def stored_formats(network: Network, formats: Callable[[str], NumberFormat]) -> 
 
 def _after_products(network: Network) -> set[str]:
     """Return the layers whose results no later product depends on."""
-    states = {tensor.name: tensor.carried_from for tensor in network.inputs if tensor.carried_from is not None}
+    states = network.states
     needed: set[str] = set()
     before = -1
     while len(needed) > before:

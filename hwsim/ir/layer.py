@@ -77,6 +77,11 @@ class Layer:
         return self.kind is Kind.CONV or self.kind is Kind.MATMUL
 
     @property
+    def is_depthwise(self) -> bool:
+        """Whether the layer is a convolution in which every channel has one filter of its own."""
+        return self.kind is Kind.CONV and self.C == self.K == 1
+
+    @property
     def positions(self) -> int:
         """Output positions N P Q: the rows of the layer seen as a matrix product."""
         return self.N * self.P * self.Q

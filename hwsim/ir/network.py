@@ -107,6 +107,11 @@ class Network:
         return self.inputs[0].shape[0] if self.inputs and self.inputs[0].shape else 1
 
     @cached_property
+    def states(self) -> dict[str, str]:
+        """The inputs that are states, with the layer that each is carried from."""
+        return {tensor.name: tensor.carried_from for tensor in self.inputs if tensor.carried_from is not None}
+
+    @cached_property
     def consumers(self) -> dict[str, int]:
         """How many layers read each tensor."""
         return dict(Counter(name for layer in self.layers for name in layer.inputs))
@@ -116,10 +121,24 @@ class Network:
         """Operators that are not simulated, by name, with how often each occurs."""
         return dict(Counter(layer.function for layer in self.layers if layer.kind is Kind.UNSUPPORTED))
 
-    def with_density(self, weight: float = 1.0, activation: float = 1.0) -> Network:
-        """Return the network with the given fractions of non-zero weights and inputs in every matrix product."""
+    def with_density(self, weight: float | None = None, activation: float | None = None) -> Network:
+        """Return the network with the given fractions of non-zero weights and inputs in every matrix product.
+
+        None keeps those of the layers. Raises `InputError` for a fraction that is not above 0 and at most 1.
+        """
+        for name, value in (("weight_density", weight), ("input_density", activation)):
+            if value is not None and not 0 < value <= 1:
+                raise InputError(f"network '{self.name}': {name}={value:g} is not above 0 and at most 1")
+        if weight is None and activation is None:
+            return self
         layers = tuple(
-            replace(layer, weight_density=weight, input_density=activation) if layer.is_mac else layer
+            replace(
+                layer,
+                weight_density=layer.weight_density if weight is None else weight,
+                input_density=layer.input_density if activation is None else activation,
+            )
+            if layer.is_mac
+            else layer
             for layer in self.layers
         )
         return replace(self, layers=layers)

@@ -15,6 +15,8 @@ with others, and a pass over twice 480 MiB before each layer would last longer t
 
 LINE_BYTES = 64
 
+EACH_LAYER = "each run, and before each layer's first step"
+
 
 @njit(parallel=True, cache=True)  # type: ignore[untyped-decorator]
 def touch(buffer: Any) -> None:
@@ -31,9 +33,9 @@ class Evictor:
     note: str = ""
 
     @classmethod
-    def of_host(cls) -> Evictor:
-        """Return one for this machine's caches."""
-        return cls.of_bytes(buffer_bytes(this_machine()), note(this_machine()))
+    def of_host(cls, when: str = EACH_LAYER) -> Evictor:
+        """Return one for this machine's caches; `when` they are filled is for readers to know."""
+        return cls.of_bytes(buffer_bytes(this_machine()), note(this_machine(), when))
 
     @classmethod
     def of_bytes(cls, size: int, said: str = "") -> Evictor:
@@ -52,10 +54,10 @@ def buffer_bytes(machine: Machine) -> int:
     return min(max(TIMES * machine.last_level_bytes, LEAST_BYTES), MOST_BYTES)
 
 
-def note(machine: Machine) -> str:
+def note(machine: Machine, when: str = EACH_LAYER) -> str:
     """Return the sentence that says what a cold run finds in the caches."""
     size, last = buffer_bytes(machine) >> 20, machine.last_level_bytes >> 20
-    said = f"cold: {size} MiB of other data pass through the caches before each run, and before each layer's first step"
+    said = f"cold: {size} MiB of other data pass through the caches before {when}"
     if size >= TIMES * last:
         return said
     return f"{said}; the last level reports {last} MiB, shared with other users, and may keep some of the network's"

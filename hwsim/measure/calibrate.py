@@ -22,13 +22,14 @@ from hwsim.ir.layer import Kind, Layer
 from hwsim.ir.network import Network
 from hwsim.mapping.cpu.around import NOTHING, surroundings
 from hwsim.mapping.cpu.constants import Constants
-from hwsim.mapping.cpu.machine import Curve, Machine
+from hwsim.mapping.cpu.machine import Curve, core_of
 from hwsim.mapping.cpu.work import work_of
-from hwsim.measured.host import detect, identity, write_host
+from hwsim.measured.host import require_writable, write_host
+from hwsim.measured.system import detect, identity
 from hwsim.units import BITS_PER_BYTE
 
 from .calibration_fit import Timed, fit, predicted
-from .calibration_networks import calibration_networks, is_fitted_on
+from .calibration_networks import calibration_networks, call, is_fitted_on
 from .streams import stream
 
 if TYPE_CHECKING:
@@ -36,11 +37,14 @@ if TYPE_CHECKING:
 
 BACKEND = "onnxruntime"
 
+BUDGET_S, LEAST_S = 55.0, 30.0
+"""How long it may take [s], and how long all the networks and the fit take at least."""
+
 FITTING_S, NO_ARITHMETIC = 4.0, 1e6
 """What the fit itself takes [s]; the efficiency from which on arithmetic takes no time."""
 
-SAMPLES = 7
-"""Runs of each network."""
+SAMPLES, CALLS = 7, 51
+"""Runs of each network, and of the one that shows what a call takes."""
 
 STREAMS_MIB = {"l1_bytes_s": 0.015, "l2_bytes_s": 0.5, "l3_bytes_s": 8.0, "memory_bytes_s": 256.0}
 """How much each thread streams of each level."""
@@ -59,21 +63,20 @@ class Found(NamedTuple):
     path: Path
 
 
-def calibrate(backend: str = "", budget_s: float = 55, say: Callable[[str], object] = str) -> Found:
+def calibrate(
+    backend: str = "", budget_s: float = BUDGET_S, seed: int = 0, say: Callable[[str], object] = str
+) -> Found:
     """Return this machine's constants, fitted in about `budget_s` [s] at most and written; `say` is told of progress.
 
-    Raises `UsageError` for another library than onnxruntime, `HardwareError` where that is not installed.
+    Weights and inputs are of `seed`. Raises `UsageError` for another library than onnxruntime or too little time,
+    `HardwareError` where that is not installed or what is found cannot be kept.
     """
-    if backend not in ("", BACKEND):
-        raise UsageError(f"--calibrate fits {BACKEND}'s operators, not those of '{backend}'")
-    from .backends import onnxruntime_
-
-    if lacking := onnxruntime_.missing():
-        raise HardwareError(lacking)
+    _require(backend, budget_s)
     began = perf_counter()
     say("streaming caches and memory")
-    facts = detect() | streams(detect()["cores"])
-    rows = list(_timed(facts, lambda: perf_counter() - began < budget_s - FITTING_S, say))
+    threads = detect()["cores"]
+    facts = detect() | streams(threads) | {"call_s": call_seconds(threads, seed)}
+    rows = list(_timed(facts, seed, lambda: perf_counter() - began < budget_s - FITTING_S, say))
     say(f"fitting {len(rows)} times")
     keep_s, fitted, errors = _best(rows)
     facts["keep_s"] = keep_s
@@ -85,13 +88,27 @@ def calibrate(backend: str = "", budget_s: float = 55, say: Callable[[str], obje
     return Found(facts, fitted, counts, errors, path)
 
 
+def _require(backend: str, budget_s: float) -> None:
+    """Raise an error for what is no library or too little time, or where something is lacking, before minutes pass."""
+    if backend not in ("", BACKEND):
+        raise UsageError(f"--calibrate fits {BACKEND}'s operators, not those of '{backend}'")
+    if not budget_s >= LEAST_S:
+        raise UsageError(f"--calibrate needs {LEAST_S:g} s and more; --budget is {budget_s:g}")
+    from .backends import onnxruntime_
+
+    if lacking := onnxruntime_.missing():
+        raise HardwareError(lacking)
+    require_writable()
+
+
 def summary(found: Found) -> str:
     """Return what a calibration found, in lines: the machine, and each class with its constants and error."""
     facts = found.facts
     lines = [
         f"{facts['cores']} cores, {facts['isa']}, {facts['clock_mhz']:.0f} MHz; GB/s of a thread: "
         f"L1 {facts['l1_bytes_s'] / 1e9:.0f}, L2 {facts['l2_bytes_s'] / 1e9:.0f}, L3 {facts['l3_bytes_s'] / 1e9:.0f}, "
-        f"memory {facts['core_bytes_s'] / 1e9:.0f} alone, {facts['memory_bytes_s'] / 1e9:.0f} all together",
+        f"memory {facts['core_bytes_s'] / 1e9:.0f} alone, {facts['memory_bytes_s'] / 1e9:.0f} all together; "
+        f"a call {1e6 * facts['call_s']:.0f} us",
         f"{'class':<14}{'format':<7}{'layers':>6}  {'efficiency':>10}  {'call us':>7}  {'error of the fit %':>18}",
     ]
     for key, one in sorted(found.fitted.items()):
@@ -112,7 +129,7 @@ def streams(threads: int) -> dict[str, Any]:
     alone = stream(STREAMS_MIB["memory_bytes_s"], 1)
     return {
         "l1_bytes_s": found["l1_bytes_s"], "l2_bytes_s": found["l2_bytes_s"], "l3_bytes_s": found["l3_bytes_s"],
-        "memory_bytes_s": threads * found["memory_bytes_s"], "core_bytes_s": alone, "call_s": 35e-6,
+        "memory_bytes_s": threads * found["memory_bytes_s"], "core_bytes_s": alone,
         "bandwidth_gb_s": threads * found["memory_bytes_s"] / 1e9, "clock_mhz": machine.clock_hz / 1e6,
         "l3_bytes": float(_shared_bytes(machine.last_level_bytes, threads)),
         "l3_mib": machine.last_level_bytes / 2**20 or 16.0,
@@ -127,8 +144,18 @@ def _shared_bytes(last_level_bytes: int, threads: int) -> int:
     return min(last_level_bytes, SHARED_AT_MOST * threads) or 16 * 2**20
 
 
+def call_seconds(threads: int, seed: int) -> float:
+    """Return what a run takes beside its layers [s]: that of a network whose layer takes next to nothing."""
+    from .backends.onnxruntime_ import prepare
+
+    runner = prepare(call(), catalog.number_format("fp32"), threads, seed)
+    samples = runner.samples(CALLS, cold=False)
+    runner.close()
+    return max(0.0, median(one.total_s - sum(one.layers_s.values()) for one in samples))
+
+
 def _timed(
-    facts: Mapping[str, Any], in_time: Callable[[], bool], say: Callable[[str], object]
+    facts: Mapping[str, Any], seed: int, in_time: Callable[[], bool], say: Callable[[str], object]
 ) -> Iterator[tuple[str, Timed]]:
     """Yield the measured layers of all networks, in both formats, on all threads and on one."""
     cores = int(facts["cores"])
@@ -137,16 +164,19 @@ def _timed(
             for network in calibration_networks():
                 if in_time():
                     say(f"{network.name} in {name} on {count} thread{'s' if count > 1 else ''}")
-                    yield from _layers(network, catalog.number_format(name), count, facts)
+                    yield from _layers(network, catalog.number_format(name), count, facts, seed)
 
 
-def _layers(network: Network, fmt: NumberFormat, threads: int, facts: Mapping[str, Any]) -> Iterator[tuple[str, Timed]]:
+def _layers(
+    network: Network, fmt: NumberFormat, threads: int, facts: Mapping[str, Any], seed: int
+) -> Iterator[tuple[str, Timed]]:
+    """Yield the measured layers of one network that are fitted on."""
     from .backends.onnxruntime_ import prepare
 
-    runner = prepare(network, fmt, threads, seed=0)
+    runner = prepare(network, fmt, threads, seed)
     samples = runner.samples(SAMPLES, cold=False)
     runner.close()
-    total_s, machine = median(one.total_s for one in samples), _machine(facts, threads)
+    total_s, machine = median(one.total_s for one in samples), core_of(facts, threads)
     around = surroundings(network)
     for layer in network.layers:
         seconds = median(one.layers_s.get(layer.name, 0.0) for one in samples)
@@ -164,13 +194,6 @@ def held_bytes(network: Network, fmt: NumberFormat) -> float:
     weights = sum(map(own, network.layers))
     busiest = max(layer.input_elements + layer.output_elements for layer in network.layers)
     return (weights + busiest) * fmt.bits / BITS_PER_BYTE
-
-
-def _machine(facts: Mapping[str, Any], threads: int) -> Machine:
-    """Return the machine as the model has it, on `threads`."""
-    from hwsim.mapping.cpu.machine import core_of
-
-    return core_of(facts, threads)
 
 
 def _best(

@@ -6,7 +6,7 @@ there. Times below the resolution of the library's profile weigh less.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -55,30 +55,39 @@ class Timed(NamedTuple):
     seconds: float
 
 
+COMMON = {"serial_share": 0.03, "call_s": 2e-6, "fork_s": 1.5e-6, "bandwidth_share": 0.9, "overlap_exponent": 2.0}
+"""What is expected of every class of operators."""
+
+REAL = {
+    **{name: {"efficiency": 0.75, "reduction_half": 15.0, "single_cost": 2.0} for name in ("conv", "pointwise")},
+    "gathered": {"efficiency": 0.4, "gather_s": 1.5e-10, "round_s": 5e-10},
+    "depthwise": {"efficiency": 0.2},
+    **{name: {"efficiency": 0.6, "row_half": 2.0} for name in ("gemm", "bmm")},
+    **{name: {"efficiency": 8.0} for name in ("pool", "elementwise")},
+    "planar_pool": {"efficiency": 1.0},
+    "step": {"efficiency": 8.0, "call_s": 5e-7},
+    "behind": {"efficiency": 8.0, "call_s": 2e-6},
+    "normalisation": {"efficiency": 0.1},
+    "softmax": {"efficiency": 2.0},
+    "layout": {"call_s": 7e-7, "fork_s": 2e-7},
+}
+"""What is expected of a class beside: of one in floating point."""
+
+INTEGER = {
+    **{name: {"efficiency": 0.65, "reduction_half": 20.0, "round_s": 5e-11} for name in ("conv", "pointwise")},
+    "depthwise": {"efficiency": 0.05},
+    **{name: {"efficiency": 16.0} for name in ("pool", "elementwise")},
+    "planar_pool": {"efficiency": 0.05, "serial_share": 0.9},
+    "step": {"efficiency": 16.0, "call_s": 5e-7},
+    "behind": {"efficiency": 16.0, "call_s": 2e-6},
+}
+"""The same of integers, where that is something else."""
+
+
 def prior(op_class: str, fmt: str) -> dict[str, float]:
     """Return what is expected of a class of operators; a constant that has no part in it is not there."""
-    common = {"serial_share": 0.03, "call_s": 2e-6, "fork_s": 1.5e-6, "bandwidth_share": 0.9, "overlap_exponent": 2.0}
-    integer = fmt == "int8"
-    if op_class in ("conv", "pointwise"):
-        own = {"efficiency": 0.65 if integer else 0.75, "reduction_half": 20.0 if integer else 15.0}
-        if not integer:
-            own["single_cost"] = 2.0
-        else:
-            own["round_s"] = 5e-11
-        return {**own, **common}
-    if op_class == "gathered":
-        return {"efficiency": 0.4, "gather_s": 1.5e-10, "round_s": 5e-10, **common}
-    if op_class == "depthwise":
-        return {"efficiency": 0.05 if integer else 0.2, **common}
-    if op_class in ("gemm", "bmm"):
-        return {"efficiency": 0.6, "row_half": 2.0, **common}
-    if op_class == "planar_pool":
-        return {"efficiency": 0.05, **common, "serial_share": 0.9} if integer else {"efficiency": 1.0, **common}
-    if op_class == "layout":
-        return {**common, "call_s": 7e-7, "fork_s": 2e-7}
-    efficiency = {"normalisation": 0.1, "softmax": 2.0}.get(op_class, 16.0 if integer else 8.0)
-    small = {"step": {"call_s": 5e-7}, "behind": {"call_s": 2e-6}}.get(op_class, {})
-    return {"efficiency": efficiency, **common, **small}
+    own = {**REAL, **INTEGER}[op_class] if fmt == "int8" else REAL[op_class]
+    return {**COMMON, **own}
 
 
 FIXED = {"layout": {"efficiency": 1e9}}
@@ -131,8 +140,8 @@ def made(names: Iterable[str], x: Vector, op_class: str) -> Constants:
     return Constants(**{**FIXED.get(op_class, {}), **values})
 
 
-def _least_squares(residuals: object, start: Vector) -> Vector:
-    assert callable(residuals)
+def _least_squares(residuals: Callable[[Vector], Vector], start: Vector) -> Vector:
+    """Return where the sum of squares is least, searched from `start`."""
     x, r, damping = start.copy(), residuals(start), 1e-2
     for _ in range(STEPS):
         nudges = 1e-4 * np.eye(len(x))

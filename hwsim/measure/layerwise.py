@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from hwsim.measure.backend import Sample
@@ -104,16 +105,13 @@ class LayerwiseRunner:
             total[name] += seconds
         return total
 
-    @property
+    @cached_property
     def _evictor(self) -> Evictor:
-        if "_made" not in self.__dict__:
-            self.__dict__["_made"] = self.evictor()
-        made: Evictor = self.__dict__["_made"]
-        return made
+        return self.evictor()
 
     def close(self) -> None:
         """Give back the buffer that fills caches."""
-        self.__dict__.pop("_made", None)
+        self.__dict__.pop("_evictor", None)
 
 
 def nothing() -> None:

@@ -13,9 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from hwsim.measured.system import CPUINFO, CPUS, allowed_cpus, cpuinfo, one_per_core, text_of
 from hwsim.units import BYTES_PER_KIB
 
-CPUINFO, CPUS, DMI = Path("/proc/cpuinfo"), Path("/sys/devices/system/cpu"), Path("/sys/class/dmi/id")
+DMI = Path("/sys/class/dmi/id")
 
 ISA_FLAGS = (
     "sse4_2", "avx", "f16c", "fma", "avx2", "avx_vnni", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16",
@@ -83,7 +84,7 @@ def this_machine() -> Machine:
     """Return the machine that this process runs on, as far as its system says; the clock is measured (0.1 s)."""
     from hwsim.measure.clock import clock_hz
 
-    info, cpus = cpuinfo(_text(CPUINFO)), allowed_cpus()
+    info, cpus = cpuinfo(text_of(CPUINFO)), allowed_cpus()
     flags = f"{info.get('flags', '')} {info.get('Features', '')}".split()
     return Machine(
         model=info.get("model name") or platform.processor() or platform.machine(),
@@ -99,43 +100,20 @@ def this_machine() -> Machine:
         memory_bytes=memory_bytes(),
         clock_hz=clock_hz(),
         hypervisor=hypervisor(flags),
-        governor=_text(CPUS / f"cpu{cpus[0]}" / "cpufreq/scaling_governor").strip(),
+        governor=text_of(CPUS / f"cpu{cpus[0]}" / "cpufreq/scaling_governor").strip(),
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         libraries=libraries(),
     )
-
-
-def cpuinfo(text: str) -> dict[str, str]:
-    """Return what /proc/cpuinfo says of its first processor."""
-    first = text.partition("\n\n")[0]
-    pairs = (line.partition(":") for line in first.splitlines())
-    return {key.strip(): value.strip() for key, _, value in pairs}
-
-
-def allowed_cpus() -> tuple[int, ...]:
-    """Return the processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return tuple(sorted(os.sched_getaffinity(0)))
-    return tuple(range(os.cpu_count() or 1))
-
-
-def one_per_core(cpus: Iterable[int]) -> tuple[int, ...]:
-    """Return the first of the processors of each core, so that no two of them share its arithmetic units."""
-    firsts: dict[object, int] = {}
-    for cpu in sorted(cpus):
-        siblings = _text(CPUS / f"cpu{cpu}" / "topology/thread_siblings_list").strip()
-        firsts.setdefault(siblings or cpu, cpu)
-    return tuple(firsts.values())
 
 
 def caches(cpu: int, cpus: Iterable[int]) -> tuple[CacheLevel, ...]:
     """Return the data caches of `cpu`, the smallest first."""
     found = []
     for folder in sorted((CPUS / f"cpu{cpu}" / "cache").glob("index*")):
-        kind = _text(folder / "type").strip()
-        shared = listed(_text(folder / "shared_cpu_list")) & set(cpus)
+        kind = text_of(folder / "type").strip()
+        shared = listed(text_of(folder / "shared_cpu_list")) & set(cpus)
         if kind != "Instruction":
-            level, size = _number(_text(folder / "level")), sized(_text(folder / "size"))
+            level, size = _number(text_of(folder / "level")), sized(text_of(folder / "size"))
             found.append(CacheLevel(level, kind.lower(), size, max(1, len(shared))))
     return tuple(sorted(found))
 
@@ -162,10 +140,10 @@ def memory_bytes() -> int:
 
 def available_bytes() -> int:
     """Return the bytes of memory that can be had, within what the process's group may have; 0 is unknown."""
-    found = re.search(r"MemAvailable:\s+(\d+) kB", _text(Path("/proc/meminfo")))
+    found = re.search(r"MemAvailable:\s+(\d+) kB", text_of(Path("/proc/meminfo")))
     free = int(found[1]) * BYTES_PER_KIB if found else memory_bytes()
     group = Path("/sys/fs/cgroup")
-    limit, used = _text(group / "memory.max").strip(), _text(group / "memory.current").strip()
+    limit, used = text_of(group / "memory.max").strip(), text_of(group / "memory.current").strip()
     return min(free, max(0, int(limit) - _number(used))) if limit.isdigit() else free
 
 
@@ -173,7 +151,7 @@ def hypervisor(flags: Iterable[str]) -> str:
     """Return what the machine is a guest of, "unknown" where it only says that it is one, "" where it is none."""
     if "hypervisor" not in flags:
         return ""
-    return _text(Path("/sys/hypervisor/type")).strip() or _text(DMI / "sys_vendor").strip() or "unknown"
+    return text_of(Path("/sys/hypervisor/type")).strip() or text_of(DMI / "sys_vendor").strip() or "unknown"
 
 
 def libraries() -> dict[str, str]:
@@ -187,13 +165,6 @@ def libraries() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def _number(text: str) -> int:

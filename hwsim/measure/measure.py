@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 from hwsim import catalog
-from hwsim.errors import HardwareError, InputError, UsageError
+from hwsim.errors import HardwareError, InputError, UsageError, counted
 from hwsim.formats import NumberFormat
 from hwsim.ir.layer import Layer
 from hwsim.ir.network import Network
@@ -47,8 +47,11 @@ def measure(
     net, (name, library) = catalog.network(network), chosen(backend, on)
     fmt, machine, cpus = number_format(net, name, library, format), this_machine(), chosen_cpus(threads)
     require_runnable(net)
-    meter = power.meter(on)
-    with pinned(cpus, name) as unbound, closing(library.prepare(net, fmt, len(cpus), seed)) as runner:
+    with (
+        closing(power.meter(on)) as meter,
+        pinned(cpus, name) as unbound,
+        closing(library.prepare(net, fmt, len(cpus), seed)) as runner,
+    ):
         collected, energy_j = timed(runner, cold, budget_s, meter)
         chip, clock_hz = device(on, machine.fingerprint, machine.clock_hz)
         said = [*net.notes, SPLIT, *runner.notes, *unbound, meter.note or SHARED]
@@ -113,4 +116,4 @@ def noise(collected: Collected) -> tuple[str, ...]:
         what = f"from the 10th to the 90th percentile it spreads by {whole.spread:.0%}, {NOISY_SPREAD:.0%} is noise"
     else:
         what = f"its median moved by {whole.drift:+.0%} between the halves of the series, {DRIFT:.0%} is drift"
-    return (f"noisy: over {len(whole.seconds)} runs {what}; another program may be running",)
+    return (f"noisy: over {counted(len(whole.seconds), 'run')} {what}; another program may be running",)

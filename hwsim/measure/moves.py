@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hwsim.functional.layouts import SAME_ORDER, rearranged
+from hwsim.functional.parameters import Parameters
 from hwsim.ir.layer import Layer, Shape
 from hwsim.ir.network import Network
-from hwsim.measure.operands import Prepared
 
 TRANSPOSE, PARTS = "transpose", ("slice", "from")
 
@@ -34,7 +34,7 @@ class Move(NamedTuple):
         return x if x.shape == self.after else x.reshape(self.after)
 
 
-def move(layer: Layer, network: Network, parameters: Prepared) -> Move | None:
+def move(layer: Layer, network: Network, parameters: Parameters) -> Move | None:
     """Return a layer's change of layout as a view, or None for one that is none: embeddings, repetitions.
 
     Raises `InputError` where the network does not say how the elements move.
@@ -62,7 +62,7 @@ def ordered(layer: Layer) -> Move:
     return Move(out, before=sizes, order=tuple(sizes.index(size) for size in out if size > 1))
 
 
-def part(layer: Layer, network: Network, parameters: Prepared) -> Move:
+def part(layer: Layer, network: Network, parameters: Parameters) -> Move:
     """Return a slice: the place of its first element says where it begins."""
     shape, out = layer.input_shapes[0], layer.output_shape
     axes = [axis for axis, (a, b) in enumerate(zip(shape, out, strict=False)) if a != b]

@@ -48,7 +48,7 @@ class Prepared(Parameters):
 
 def tensors(network: Network, seed: int) -> dict[str, Any]:
     """Return what a program starts from: seeded inputs, standard normal, and of each state a list with its zeros."""
-    states = {one.name: [np.zeros(one.shape, np.float32)] for one in network.inputs if one.carried_from}
+    states = {one.name: [np.zeros(one.shape, np.float32)] for one in network.inputs if one.name in network.states}
     return {**inputs_of(network, RANDOM, seed), **states}
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 POWERCAP = Path("/sys/class/powercap")
 
@@ -20,10 +21,11 @@ class Counter(NamedTuple):
 
 
 class Meter(NamedTuple):
-    """The counters of a device, or the sentence that says why there are none."""
+    """The counters of a device, or the sentence that says why there are none; `close` gives them back."""
 
     counters: tuple[Counter, ...]
     note: str = ""
+    close: Callable[[], None] = lambda: None
 
     def read_j(self) -> tuple[float, ...]:
         """Return what every counter says [J]."""
@@ -72,16 +74,36 @@ def _name(zone: Path) -> str:
 
 
 def nvml() -> Meter:
-    """Return NVML's counter of the first GPU."""
+    """Return NVML's counter of the GPU that torch calls its first; `close` ends what it has begun."""
     try:
         import pynvml
     except ImportError:
         return Meter((), HIDDEN.format("nvidia-ml-py is not installed"))
-    try:
-        pynvml.nvmlInit()
-        gpu = pynvml.nvmlDeviceGetHandleByIndex(0)
-        pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu)
-    except pynvml.NVMLError as error:
-        return Meter((), HIDDEN.format(f"NVML says '{error}'"))
-    # 64 bits of mJ do not wrap within a lifetime
-    return Meter((Counter("gpu", lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu) * 1e-3, 0.0),))
+    with ExitStack() as stack:
+        try:
+            pynvml.nvmlInit()
+            stack.callback(pynvml.nvmlShutdown)
+            gpu = _handle(pynvml, first_uuid())
+            pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu)
+        except pynvml.NVMLError as error:
+            return Meter((), HIDDEN.format(f"NVML says '{error}'"))
+        # 64 bits of mJ do not wrap within a lifetime
+        counter = Counter("gpu", lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu) * 1e-3, 0.0)
+        return Meter((counter,), close=stack.pop_all().close)
+
+
+def _handle(pynvml: Any, uuid: str) -> Any:
+    """Return NVML's handle of a GPU; its numbers are not those of CUDA, which may see fewer, in another order."""
+    if uuid:
+        return pynvml.nvmlDeviceGetHandleByUUID(uuid)
+    if pynvml.nvmlDeviceGetCount() > 1:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
+    return pynvml.nvmlDeviceGetHandleByIndex(0)
+
+
+def first_uuid() -> str:
+    """Return what NVML calls the first GPU of torch, "" where torch is too old to say."""
+    import torch
+
+    uuid = str(getattr(torch.cuda.get_device_properties(0), "uuid", ""))
+    return uuid if not uuid or uuid.startswith("GPU-") else f"GPU-{uuid}"

@@ -84,7 +84,7 @@ def program(
     stays until the end.
     """
     last = {name: layer.name for layer in network.layers for name in layer.inputs}
-    carried = {one.name: one.carried_from for one in network.inputs if one.carried_from}
+    carried = network.states
     stepped = {layer.name for layer in network.layers if layer.steps > 1} | set(carried)
     blocks = []
     for steps, group in groupby(network.layers, key=lambda layer: layer.steps):

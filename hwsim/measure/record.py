@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from hwsim.errors import counted
 from hwsim.formats import NumberFormat
 from hwsim.ir.layer import Layer
 from hwsim.ir.network import Network
@@ -140,7 +141,8 @@ class Measurement:
         """Where the numbers come from: the network's source, and this machine."""
         network = [{"what": f"network {self.network.name}", "source": self.network.source}]
         libraries = ", ".join(f"{name} {version}" for name, version in self.machine.libraries.items())
-        said = f"{len(self.whole.seconds)} runs by {self.backend} on {self.machine.model}, {self.machine.system}"
+        runs = counted(len(self.whole.seconds), "run")
+        said = f"{runs} by {self.backend} on {self.machine.model}, {self.machine.system}"
         here = {"what": f"{self.chip} seconds", "source": f"measured here: {said}; {libraries}"}
         return [*(network if self.network.source else []), here]
 

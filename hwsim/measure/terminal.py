@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from hwsim.errors import printable
+from hwsim.errors import counted, printable
 from hwsim.measure.predict import CASES, Accuracy, Predicted
 from hwsim.measure.record import Measurement
 from hwsim.results.terminal import console, quantity
@@ -55,7 +55,7 @@ def layer_table(found: Measurement) -> Table:
 def title(found: Measurement) -> str:
     """Return what ran on what, and by what."""
     where = found.machine.model if found.device == "cpu" else found.chip
-    threads = f", {found.threads} threads" if found.device == "cpu" else ""
+    threads = f", {counted(found.threads, 'thread')}" if found.device == "cpu" else ""
     return printable(
         f"{found.network.name} on {where}{threads}, {found.backend}, {found.fmt.name}, batch {found.network.batch}, "
         f"measured{' cold' if found.cold else ''}"
@@ -114,7 +114,8 @@ def accuracy_table(found: Iterable[Accuracy]) -> Table:
 
 def _hidden(found: Measurement) -> tuple[str, ...]:
     count = sum(1 for row in found.rows if not row["seconds"])
-    return (f"{count} layers that take no time of their own are not shown; --json and --csv list them",) * bool(count)
+    said = counted(count, "layer without a time of its own is", "layers without a time of their own are")
+    return (f"{said} not shown; --json and --csv list all",) * bool(count)
 
 
 def _print_notes(notes: Iterable[str]) -> None:

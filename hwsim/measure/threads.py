@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 
-from hwsim.errors import UsageError
-from hwsim.measure.machine import allowed_cpus, one_per_core
+from hwsim.errors import UsageError, counted, reason
+from hwsim.measured.system import allowed_cpus, one_per_core
+
+UNPINNED = "threads are not pinned: {}"
 
 
 def chosen_cpus(threads: int) -> tuple[int, ...]:
@@ -19,7 +21,8 @@ def chosen_cpus(threads: int) -> tuple[int, ...]:
     cpus = allowed_cpus()
     cores = one_per_core(cpus)
     if not 0 <= threads <= len(cpus):
-        raise UsageError(f"{threads} threads cannot be pinned to the {len(cpus)} processors this process may use")
+        processors = counted(len(cpus), "processor")
+        raise UsageError(f"{counted(threads, 'thread')} cannot be pinned to the {processors} this process may use")
     if threads <= len(cores):
         return cores[: threads or len(cores)]
     return (*cores, *(cpu for cpu in cpus if cpu not in cores))[:threads]
@@ -39,14 +42,18 @@ def pinned(cpus: tuple[int, ...], backend: str = "") -> Iterator[tuple[str, ...]
 def _bind_process(stack: ExitStack, cpus: tuple[int, ...]) -> str:
     """Bind all threads there are; those that start later inherit it from their creator."""
     if not hasattr(os, "sched_setaffinity"):
-        return "threads are not pinned: this system does not let a process choose its processors"
+        return UNPINNED.format("this system does not let a process choose its processors")
+    whole, before = os.sched_getaffinity(0), dict[int, set[int]]()
+    stack.callback(_give_back, before, whole)
     for thread in _own_threads():
         try:
-            before = os.sched_getaffinity(thread)
+            allowed = os.sched_getaffinity(thread)
             os.sched_setaffinity(thread, cpus)
-        except OSError:  # a thread that has just ended
+        except ProcessLookupError:  # it has just ended
             continue
-        stack.callback(_give_back, thread, before)
+        except OSError as error:
+            return UNPINNED.format(f"the system says '{error.strerror or reason(error)}'")
+        before[thread] = allowed
     return ""
 
 
@@ -58,11 +65,12 @@ def _own_threads() -> list[int]:
         return [0]
 
 
-def _give_back(thread: int, cpus: set[int]) -> None:
-    try:
-        os.sched_setaffinity(thread, cpus)
-    except OSError:
-        return
+def _give_back(before: Mapping[int, set[int]], whole: set[int]) -> None:
+    """Give every thread the processors that it had before, and those that have started since the whole process's."""
+    for thread in _own_threads():
+        # one that has just ended needs none, and one that could be bound can be unbound
+        with suppress(OSError):
+            os.sched_setaffinity(thread, before.get(thread, whole))
 
 
 def _bind_blas(stack: ExitStack, threads: int) -> str:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from hwsim.measure.backend import Sample
 
 WARM_UP_S, ROUND_S = 0.3, 0.25
@@ -86,12 +88,7 @@ class Collected:
 
 def quantile(values: Sequence[float], fraction: float) -> float:
     """Return the value below which `fraction` of `values` lies, between two of them in proportion; 0 without any."""
-    if not values:
-        return 0.0
-    ordered, at = sorted(values), fraction * (len(values) - 1)
-    low = int(at)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (at - low)
+    return float(np.quantile(values, fraction)) if values else 0.0
 
 
 def collect(

@@ -1,7 +1,8 @@
 """What was measured on real machines: calibrations, and tables of kernels and networks, each with its machine.
 
 `calibrations/<machine>.csv` has a row per fitted constant: `library, op_class, format, constant, value, shapes, work,
-year, locator`; `shapes` counts the measured shapes it was fitted on.
+year, locator`; `shapes` counts the measured shapes it was fitted on. Beside classes of
+operators there are facts of the machine: "machine" (streams, clock), "last_cache", "kept" (fitted), "run" (a call).
 """
 
 from __future__ import annotations

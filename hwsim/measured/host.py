@@ -1,37 +1,52 @@
-"""This machine as `hwsim measure --calibrate` found it: a file in the user's cache."""
+"""This machine as `hwsim measure --calibrate` found it: a file in the user's cache, of which nothing is trusted."""
 
 from __future__ import annotations
 
 import json
 import os
-import platform
+import re
 import sys
-from collections.abc import Iterable
-from math import isfinite
+from collections.abc import Mapping
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple
 
 from hwsim.arch.calibration import Calibration, Case
 from hwsim.arch.source import Source
+from hwsim.errors import HardwareError, InputError
+
+from .system import detect, identity
 
 HOST = "host"
 
+NAME = "cpu_host.json"
 
 MOST_BYTES = 2**20
 """More than a calibration takes."""
 
-CPUINFO, CACHES = Path("/proc/cpuinfo"), Path("/sys/devices/system/cpu/cpu0/cache")
-
 ADVICE = "this machine is not calibrated: `hwsim measure --calibrate` does so; its memory is assumed"
+
+Range = tuple[float, float]
+
+FACTS: Mapping[str, Range] = {
+    "cores": (1, 2**16), "clock_mhz": (1, 1e5), "bandwidth_gb_s": (1e-3, 1e6), "tdp_w": (1e-3, 1e5),
+    "node_nm": (0.1, 1e4), "l3_mib": (1e-3, 2**20), "l3_bytes": (2**10, 2**40), "l1_bytes_s": (1e3, 1e15),
+    "l2_bytes_s": (1e3, 1e15), "l3_bytes_s": (1e3, 1e15), "memory_bytes_s": (1e3, 1e15), "core_bytes_s": (1e3, 1e15),
+    "call_s": (0, 1e3), "keep_s": (1e-6, 1e6),
+}  # fmt: skip
+"""What can be known of a machine, and the numbers that it can be."""
+
+MOST_SHAPES, YEARS = 10**6, (1970, 9999)
 
 
 class HostFacts(NamedTuple):
-    """What is known of this machine: facts by name, and constants by case, none where it was not calibrated.
+    """What is known of this machine: facts by name with their sources, and constants by case, none if not calibrated.
 
     `note` says why what a calibration found is left out, if it is.
     """
 
     facts: dict[str, Any]
+    sources: dict[str, Source]
     fitted: dict[Case, Calibration]
     note: str = ""
 
@@ -40,112 +55,172 @@ def cache_path() -> Path:
     """Return the file that this machine's calibration is kept in."""
     override = os.environ.get("HWSIM_CACHE")
     if override:
-        return Path(override) / "cpu_host.json"
+        return Path(override) / NAME
+    home = Path(os.path.expanduser("~"))
     if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home()))
+        base = Path(os.environ.get("LOCALAPPDATA", home))
     elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
+        base = home / "Library" / "Caches"
     else:
-        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return base / "hwsim" / "cpu_host.json"
+        base = Path(os.environ.get("XDG_CACHE_HOME", home / ".cache"))
+    return base / "hwsim" / NAME
 
 
-def read_host(constants: Iterable[str]) -> HostFacts:
+def read_host(constants: Mapping[str, Range]) -> HostFacts:
     """Return the calibrated facts of this machine; without a calibration of it, what its system says, and a note.
 
-    A calibration counts that was made on a machine of the same identity and names no other `constants` than these.
+    A calibration names no other `constants` than these, each in its range. Raises `InputError` for one that is damaged.
     """
     path, detected = cache_path(), detect()
+    said = dict.fromkeys(detected, Source.assumed("read from this machine, as its system says"))
+    try:
+        data = _bytes(path)
+        if data is None:
+            return HostFacts(detected, said, {}, ADVICE)
+        found = _dict(json.loads(data), "it")
+        if found.get("identity") != identity():
+            return HostFacts(detected, said, {}, f"{ADVICE}; '{path}' is of another machine")
+        source = _source(found)
+        facts = _facts(_dict(found.get("facts"), "'facts'"), detected)
+        fitted = dict(_case(one, constants, source) for one in _list(found.get("cases"), "'cases'"))
+    except (ValueError, RecursionError) as error:
+        why = "its values are nested too deep" if isinstance(error, RecursionError) else str(error)
+        raise InputError(
+            f"'{path}' is no calibration: {why}; delete it, or `hwsim measure --calibrate` writes another"
+        ) from None
+    return HostFacts({**detected, **facts}, {**said, **_sources(facts, fitted, source)}, fitted)
+
+
+def _bytes(path: Path) -> bytes | None:
+    """Return what a file has; None where there is none. Raises `ValueError` for one that cannot be read or is large."""
+    if not path.is_file():
+        if path.exists():
+            raise ValueError("it is not a file")
+        return None
     try:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
-    except OSError:
-        return HostFacts(detected, {}, ADVICE)
+    except OSError as error:
+        raise ValueError(f"it cannot be read ({error.strerror})") from None
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"it has more than {MOST_BYTES} bytes")
+    return data
+
+
+def _facts(found: Mapping[str, Any], detected: Mapping[str, Any]) -> dict[str, Any]:
+    """Return facts, each in its range; raises `ValueError` for others."""
+    for name in ("isa", "cores"):
+        if name in found and (type(found[name]), found[name]) != (type(detected[name]), detected[name]):
+            raise ValueError(f"'{name}' is {_said(found[name])}, and the machine's is {detected[name]}")
+    return {name: value if name == "isa" else _number(name, value, FACTS) for name, value in found.items()}
+
+
+def _case(found: object, constants: Mapping[str, Range], source: Source) -> tuple[Case, Calibration]:
+    """Return the constants of one class of operators in one format; raises `ValueError` for what is none."""
+    one = _dict(found, "a case")
+    case = (_word(one, "library"), _word(one, "op_class"), _word(one, "format"))
+    values = _dict(one.get("constants"), "'constants'")
+    fitted = {name: _number(name, value, constants) for name, value in values.items()}
+    shapes = _whole(one, "shapes", 0, MOST_SHAPES)
+    return case, Calibration(HOST, case, fitted, shapes, source)
+
+
+def _source(found: Mapping[str, Any]) -> Source:
+    """Return who measured, and when; raises `ValueError` for what is no date."""
+    date = found.get("date")
+    if not isinstance(date, str) or not re.fullmatch(r"\d{4}-\d\d-\d\d", date, re.ASCII):
+        raise ValueError(f"'date' is {_said(date)}, not of the form 2026-11-22")
+    return Source("hwsim measure --calibrate", _whole(found, "year", *YEARS), f"this machine, {date}")
+
+
+def _sources(facts: Mapping[str, Any], fitted: Mapping[Case, Calibration], source: Source) -> dict[str, Source]:
+    """Return the source of every fact of a calibration, of those that are not measured the reason."""
+    shapes = max((one.shapes for (_, op_class, _), one in fitted.items() if op_class == "gemm"), default=0)
+    apart = {
+        "cores": "read from this machine, as its system says",
+        "isa": "read from this machine, as its system says",
+        "l3_bytes": "as its system says, but no more than 56 MiB a thread, as guests of a shared machine have",
+        "l3_mib": "as its system says",
+        "keep_s": f"the best of six times, fitted together with gemm on {shapes} shapes ({source})",
+    }
+    return {name: Source.assumed(apart[name]) if name in apart else source for name in facts}
+
+
+def _number(name: str, value: object, ranges: Mapping[str, Range]) -> float:
+    if name not in ranges:
+        raise ValueError(f"{_said(name)} is unknown")
+    low, high = ranges[name]
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
+        raise ValueError(f"'{name}' is {_said(value)}, not a number from {low:g} to {high:g}")
+    return value
+
+
+def _whole(found: Mapping[str, Any], name: str, low: int, high: int) -> int:
+    value = found.get(name)
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError(f"'{name}' is {_said(value)}, not a whole number from {low} to {high}")
+    return value
+
+
+def _word(found: Mapping[str, Any], name: str) -> str:
+    value = found.get(name)
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9_]{1,40}", value):
+        raise ValueError(f"'{name}' is {_said(value)}, not a name of small letters")
+    return value
+
+
+def _dict(value: object, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} is {_said(value)}, not an object")
+    return value
+
+
+def _list(value: object, name: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"{name} is {_said(value)}, not a list")
+    return value
+
+
+def _said(value: object) -> str:
+    """Return a value as errors say it: short, on one line."""
+    if isinstance(value, (dict, list)):
+        return "an object" if isinstance(value, dict) else "a list"
+    text = json.dumps(value) if not isinstance(value, int) or abs(value) < 10**20 else "a huge number"
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def require_writable() -> None:
+    """Raise `HardwareError` where a calibration could not be kept, so that it is known before it is measured."""
+    path = cache_path()
     try:
-        if len(data) > MOST_BYTES:
-            raise ValueError(f"more than {MOST_BYTES} bytes")
-        found = json.loads(data)
-        if found["identity"] != identity():
-            return HostFacts(detected, {}, f"{ADVICE}; '{path}' is of another machine")
-        return HostFacts({**detected, **_facts(found["facts"])}, _fitted(found, set(constants)))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        return HostFacts(detected, {}, f"{ADVICE}; '{path}' is damaged ({type(error).__name__})")
-
-
-def _facts(found: dict[str, Any]) -> dict[str, Any]:
-    """Return facts, of which all but words are finite numbers above 0; raises `ValueError` for others."""
-    for name, value in found.items():
-        if not isinstance(value, str) and not (_is_number(value) and value > 0):
-            raise ValueError(name)
-    if found["isa"] != detect()["isa"]:
-        raise ValueError("isa")
-    return dict(found)
-
-
-def _fitted(found: dict[str, Any], known: set[str]) -> dict[Case, Calibration]:
-    source = Source("hwsim measure --calibrate", int(found["year"]), f"this machine, {str(found['date'])[:10]}")
-    fitted = {}
-    for one in found["cases"]:
-        case = (str(one["library"]), str(one["op_class"]), str(one["format"]))
-        values = one["constants"]
-        if not set(values) <= known or not all(_is_number(value) and value >= 0 for value in values.values()):
-            raise ValueError(case)
-        fitted[case] = Calibration(HOST, case, dict(values), int(one["shapes"]), source)
-    return fitted
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
+        with NamedTemporaryFile(dir=path.parent, prefix=NAME):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error) from None
 
 
 def write_host(text: str) -> Path:
-    """Write what a calibration found; return where."""
+    """Write what a calibration found, all of it or nothing; return where. Raises `HardwareError` where it cannot."""
     path = cache_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    require_writable()
+    beside = ""
+    try:
+        with NamedTemporaryFile("w", dir=path.parent, prefix=NAME, delete=False, encoding="utf-8") as file:
+            beside = file.name
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        if beside:
+            Path(beside).unlink(missing_ok=True)
+        raise _unwritable(path, error) from None
     return path
 
 
-def detect() -> dict[str, Any]:
-    """Return cores, instruction set and clock as the system says; typical values where it does not."""
-    values = _cpuinfo()
-    try:
-        mhz = float(values.get("cpu MHz", 0))
-    except ValueError:
-        mhz = 0.0
-    return {"cores": _cores(), "isa": _isa(f" {values.get('flags', '')} "), "clock_mhz": mhz or 2500.0}
-
-
-def identity() -> dict[str, Any]:
-    """Return what tells this machine from another: its processor, instruction set, cores and caches."""
-    values = _cpuinfo()
-    names = ("vendor_id", "model name", "cpu family", "model", "stepping")
-    sizes = [_text(folder / "size").strip() for folder in sorted(CACHES.glob("index*"))]
-    said = {name: values.get(name, "") for name in names}
-    return {**said, "processor": platform.machine(), "isa": detect()["isa"], "cores": _cores(), "caches": sizes}
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _cpuinfo() -> dict[str, str]:
-    """Return what the system says of its first processor."""
-    lines = _text(CPUINFO).partition("\n\n")[0].splitlines()
-    pairs = (line.partition(":") for line in lines)
-    return {key.strip(): value.strip() for key, _, value in pairs}
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
-def _isa(flags: str) -> str:
-    """Return the widest instruction set that `flags` name; AVX2 where nothing is said of an x86 processor."""
-    for name, flag in (("amx", " amx_int8 "), ("avx512", " avx512f "), ("avx2", " avx2 ")):
-        if flag in flags:
-            return name
-    return "avx2" if platform.machine().lower() in ("x86_64", "amd64") and not flags.strip() else "sse"
+def _unwritable(path: Path, error: OSError) -> HardwareError:
+    why = error.strerror or type(error).__name__
+    return HardwareError(f"'{path}' cannot be written ({why}); HWSIM_CACHE names another folder to keep it in")

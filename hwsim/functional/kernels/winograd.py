@@ -15,8 +15,8 @@ from numba import njit, prange
 from hwsim.errors import InputError
 from hwsim.functional.kernels import gemm
 from hwsim.functional.kernels.convolution import Array, channels_first, image, require
-from hwsim.functional.minimal_filters import F2X2_3X3, F4X4_3X3, MinimalFilter
 from hwsim.ir.layer import Layer
+from hwsim.ir.minimal_filters import F2X2_3X3, F4X4_3X3, MinimalFilter
 
 
 def f2x2_3x3(layer: Layer, x: Array, weights: Array) -> Array:

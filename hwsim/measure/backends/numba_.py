@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from hwsim.errors import counted
 from hwsim.formats import NumberFormat
 from hwsim.ir.network import Network
 
@@ -46,4 +47,5 @@ def said(by_numpy: list[str]) -> tuple[str, ...]:
     """Return the note on layers that have no kernel."""
     if not by_numpy:
         return ()
-    return (f"{len(by_numpy)} layers have no kernel here and are run by numpy: {', '.join(by_numpy[:5])}",)
+    layers = counted(len(by_numpy), "layer without a kernel here is", "layers without a kernel here are")
+    return (f"{layers} run by numpy: {', '.join(by_numpy[:5])}",)

@@ -9,7 +9,7 @@ import numpy as np
 
 from hwsim.functional.forward import computed
 from hwsim.functional.kernels import elements, images
-from hwsim.functional.operators import LRN_ALPHA, LRN_BETA, LRN_K, LRN_SIZE
+from hwsim.functional.operators import LRN_ALPHA, LRN_BETA, LRN_K, LRN_SIZE, joined_axis
 from hwsim.ir.layer import Kind, Layer
 from hwsim.ir.network import Network
 from hwsim.measure.backends.numba_products import F32, conv, matmul
@@ -125,20 +125,8 @@ def normalisation(layer: Layer, network: Network, parameters: Prepared) -> Compu
 
 def batch(layer: Layer, parameters: Prepared) -> Compute:
     """Return batch normalisation with its statistics folded into a factor and a shift by channel."""
-    factor, shift = folded(layer, parameters)
+    factor, shift = parameters.folded(layer)
     return over_channels(layer, lambda x, y: elements.scale_shift(x, factor, shift, y))
-
-
-def folded(layer: Layer, parameters: Prepared) -> tuple[Array, Array]:
-    """Return the factor and the shift of a batch normalisation by channel."""
-    channels, epsilon = layer.input_shapes[0][1], F32(1e-5)
-    given = [parameters.given(layer, index, ((channels,),)) for index in range(4)]
-    scale, shift, mean, variance = (
-        np.full(channels, default, F32) if one is None else one
-        for one, default in zip(given, (1, 0, 0, 1 - float(epsilon)), strict=True)
-    )
-    factor = scale / np.sqrt(variance + epsilon)
-    return factor, shift - mean * factor
 
 
 def local_response(layer: Layer, parameters: Prepared) -> Compute | None:
@@ -215,8 +203,7 @@ def joined(layer: Layer, network: Network, parameters: Prepared) -> Compute:
 
 def join(layer: Layer, operands: list[Array], y: Array) -> None:
     """Write operands behind one another into y, along the dimension in which it is longer."""
-    sizes = zip(layer.output_shape, layer.input_shapes[0], strict=True)
-    axis, at = next((axis for axis, (a, b) in enumerate(sizes) if a != b), 0), 0
+    axis, at = joined_axis(layer), 0
     for one in operands:
         y[(*(slice(None),) * axis, slice(at, at + one.shape[axis]))] = one
         at += one.shape[axis]

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from hwsim.errors import counted
 from hwsim.functional.elements import ACTIVATIONS
 from hwsim.functional.kernels import images, int8
 from hwsim.ir.layer import LAYOUT_KINDS, Kind, Layer
 from hwsim.ir.network import Network
 from hwsim.measure.backends import numba_fp32
-from hwsim.measure.backends.numba_fp32 import bounds_of, folded, in_order_of, join
+from hwsim.measure.backends.numba_fp32 import bounds_of, in_order_of, join
 from hwsim.measure.backends.numba_int8_products import LARGEST, U8, ZERO, Scales, conv, matmul
 from hwsim.measure.backends.numba_products import F32
 from hwsim.measure.backends.numba_tensors import (
@@ -60,7 +61,8 @@ def runner(network: Network, seed: int, keep: bool) -> Int8Runner:
     made = program(network, stored(network, given, scales), compute, sequence, keep)
     notes: tuple[str, ...] = NOTES
     if by_fp32:
-        notes += (f"{len(by_fp32)} layers compute in fp32 between int8 tensors: {', '.join(by_fp32[:5])}",)
+        layers = counted(len(by_fp32), "layer computes", "layers compute")
+        notes += (f"{layers} in fp32 between int8 tensors: {', '.join(by_fp32[:5])}",)
     found = Int8Runner(made, notes)
     found.scales = scales
     return found
@@ -74,7 +76,7 @@ def scales_of(network: Network, parameters: Prepared, given: dict[str, Any]) -> 
     made = program(network, given, lambda layer: numba_fp32.compute(layer, network, parameters, []), sequence, True)
     found = {name: largest(value) for name, value in made.run(plainly).items()}
     same = {layer.name: layer.inputs[0] for layer in network.layers if keeps_scale(layer)}
-    same |= {one.name: one.carried_from for one in network.inputs if one.carried_from}
+    same |= network.states
     return {name: found[origin(name, same)] for name in found}
 
 
@@ -213,7 +215,7 @@ def normalisation(layer: Layer, network: Network, parameters: Prepared, scales: 
     """Return batch normalisation of images and matrices; others compute in fp32."""
     if layer.function != "batch" or len(layer.output_shape) not in (2, 4):
         return None
-    factor, shift = folded(layer, parameters)
+    factor, shift = parameters.folded(layer)
     factor, shift = factor * scales[layer.inputs[0]] / scales[layer.name], shift / scales[layer.name]
     buffer = Buffer(layer.output_shape, U8)
 

@@ -40,9 +40,7 @@ def integer_bias(bias: Array, scale: Array, weights: Array) -> Array:
 def conv(layer: Layer, network: Network, parameters: Prepared, scales: Scales) -> Compute:
     """Return a convolution: 32-bit sums by windows, then int8."""
     outputs, x_scale = layer.G * layer.K, scales[layer.inputs[0]]
-    shapes = [(outputs, layer.C, layer.R, layer.S), (outputs, layer.C, layer.S)]
-    given = parameters.weight(layer, shapes[: 2 if layer.R == 1 else 1])
-    weights, scale = in_channels(given.reshape(outputs, layer.C, layer.R, layer.S))
+    weights, scale = in_channels(parameters.filters(layer))
     scale = scale * x_scale
     bias, factor = integer_bias(bias_of(layer, parameters), scale, weights), scale / scales[layer.name]
     sums, buffer = np.empty((layer.N, layer.P, layer.Q, outputs), I32), Buffer(layer.output_shape, U8)
@@ -83,7 +81,7 @@ def few_channels(layer: Layer, group: Array, bias: Array, sums: Array) -> Callab
     """Return what sums a convolution of every channel with its own filter, or in groups of few channels."""
     padded = Padding(layer, U8, ZERO, 1)
     kernel, taps = images.direct_int8, np.ascontiguousarray(group.transpose(0, 3, 4, 2, 1))
-    if layer.C == layer.K == 1:
+    if layer.is_depthwise:
         kernel, taps = images.depthwise_int8, np.ascontiguousarray(group[:, 0, 0].transpose(1, 2, 0))
     return lambda x: kernel(padded(x), taps, bias, layer.stride, layer.dilation, sums)
 
@@ -113,7 +111,7 @@ def matmul(layer: Layer, network: Network, parameters: Prepared, scales: Scales)
         return each_pair(layer, scales)
     if layer.G > 1:
         return None
-    weights, scale = in_channels(parameters.weight(layer, [(layer.K, layer.C)]))
+    weights, scale = in_channels(parameters.matrix(layer))
     scale, bias = scale * scales[layer.inputs[0]], parameters.bias(layer)
     added = integer_bias(np.zeros(layer.K, F32) if bias is None else bias, scale, weights)
     panel, factor = gemm.packed(weights.T, gemm.GROUP), scale / scales[layer.name]

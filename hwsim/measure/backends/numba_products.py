@@ -19,11 +19,9 @@ F32 = np.float32
 
 def conv(layer: Layer, network: Network, parameters: Prepared) -> Compute:
     """Return a convolution: padded, then a product whose rows are windows; channels on their own one by one."""
-    shapes = [(layer.G * layer.K, layer.C, layer.R, layer.S), (layer.G * layer.K, layer.C, layer.S)]
-    weights = parameters.weight(layer, shapes[: 2 if layer.R == 1 else 1])
-    weights = weights.reshape(layer.G, layer.K, layer.C, layer.R, layer.S)
+    weights = parameters.filters(layer).reshape(layer.G, layer.K, layer.C, layer.R, layer.S)
     bias, buffer, padded = bias_of(layer, parameters), Buffer(layer.output_shape, F32), Padding(layer, F32, 0, 1)
-    if layer.G > 1 and layer.C == layer.K == 1:
+    if layer.is_depthwise:
         taps = np.ascontiguousarray(weights.reshape(layer.G, layer.R, layer.S).transpose(1, 2, 0))
 
         def each_channel(operands: list[Array], step: int) -> Array:
@@ -113,7 +111,7 @@ def matmul(layer: Layer, network: Network, parameters: Prepared) -> Compute | No
 
 def by_weights(layer: Layer, parameters: Prepared) -> Compute:
     """Return a product of all rows by weights (K, C)."""
-    panel = gemm.packed(parameters.weight(layer, [(layer.K, layer.C)]).T, 1)
+    panel = gemm.packed(parameters.matrix(layer).T, 1)
     base, run = rows_of(prod(layer.output_shape) // layer.K, layer.C), np.zeros(1, np.int64)
     bias, buffer, cols = parameters.bias(layer), Buffer(layer.output_shape, F32), layer.K
     added = np.zeros(cols, F32) if bias is None else bias

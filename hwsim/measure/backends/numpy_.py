@@ -33,7 +33,7 @@ def prepare(network: Network, fmt: NumberFormat, threads: int, seed: int, keep: 
 
     def compute(layer: Layer) -> Compute:
         require_consistent(layer)
-        if is_depthwise(layer):
+        if layer.is_depthwise:
             return quietly(lambda operands, step: depthwise(layer, operands[0], parameters))
         found = move(layer, network, parameters) if layer.kind is Kind.RESHAPE else None
         if found is not None:
@@ -58,14 +58,9 @@ def sequence(steps: list[Any]) -> Any:
     return np.stack(steps, axis=1)
 
 
-def is_depthwise(layer: Layer) -> bool:
-    """Whether every channel is convolved with one filter of its own."""
-    return layer.kind is Kind.CONV and layer.G > 1 and layer.C == layer.K == 1
-
-
 def depthwise(layer: Layer, x: Any, parameters: Prepared) -> Any:
     """Return the convolution of every channel with its filter, tap by tap over all of them."""
-    weights = parameters.weight(layer, [(layer.G, 1, layer.R, layer.S)])
+    weights = parameters.filters(layer)
     bias, under = parameters.bias(layer), windows(layer, x, 0.0)
     y = np.zeros(layer.output_shape, np.float32)
     for r in range(layer.R):

@@ -55,7 +55,7 @@ def last_in_order(network: Network, names: set[str]) -> list[str]:
 
 def given(network: Network) -> dict[str, str]:
     """Return the graph's names of the inputs that are no states."""
-    return {one.name: f"input{index}" for index, one in enumerate(network.inputs) if one.carried_from is None}
+    return {one.name: f"input{index}" for index, one in enumerate(network.inputs) if one.name not in network.states}
 
 
 def write(network: Network, parameters: Parameters, emit: Emit, dtype: Any, zero: Callable[[str], Any]) -> Written:
@@ -91,7 +91,7 @@ class _Writer:
         self.network, self.parameters, self.emit, self.zero = network, parameters, emit, zero
         self.graph = Graph(network.name)
         self.names: dict[str, str | list[str]] = {}
-        self.carried = {one.name: one for one in network.inputs if one.carried_from is not None}
+        self.carried = network.states
 
     def run(self, layers: Sequence[tuple[int, Layer]], steps: int) -> None:
         """Add layers that run together, in all their steps."""
@@ -105,7 +105,7 @@ class _Writer:
             for index, layer in layers:
                 now[layer.name] = self._step(index, layer, now, step, steps)
                 history[layer.name].append(now[layer.name])
-            now |= {name: now[str(self.carried[name].carried_from)] for name in now if name in self.carried}
+            now |= {name: now[self.carried[name]] for name in now if name in self.carried}
         self.names |= history
 
     def _outside(self, layer: Layer) -> list[str]:
@@ -117,9 +117,8 @@ class _Writer:
         return [_last(self.names[name]) if name in self.names else self._start(name) for name in layer.inputs]
 
     def _start(self, state: str) -> str:
-        tensor = self.carried[state]
-        zeros = np.full(tensor.shape, self.zero(state))
-        return self.graph.constant(f"state{self.network.inputs.index(tensor)}", zeros)
+        index, shape = next((at, one.shape) for at, one in enumerate(self.network.inputs) if one.name == state)
+        return self.graph.constant(f"state{index}", np.full(shape, self.zero(state)))
 
     def _step(self, index: int, layer: Layer, now: Mapping[str, str], step: int, steps: int) -> str:
         reads = [now[name] if name in now else _last(self.names[name]) for name in layer.inputs]

@@ -6,13 +6,12 @@ read; operators without an integer form run on dequantised values. Scales are th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from math import prod
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from hwsim.functional.operators import EPSILON
+from hwsim.functional.operators import joined_axis
 from hwsim.functional.parameters import Array, Parameters
 from hwsim.ir.layer import Kind, Layer
 from hwsim.ir.network import Network
@@ -74,7 +73,7 @@ def export_int8(
 
 def fold(network: Network) -> dict[str, str]:
     """Return, for each layer that is done as another's results are rounded, that other layer."""
-    carried = {one.carried_from for one in network.inputs}
+    carried = set(network.states.values())
     kinds = {layer.name: layer for layer in network.layers}
     folded: dict[str, str] = {}
     done: set[str] = set()
@@ -170,7 +169,7 @@ class _Quantiser:
 
     def _conv(self, place: Place) -> bool:
         layer = place.layer
-        weights, bias = plain.conv_weights(layer, place.parameters)
+        weights, bias = place.parameters.filters(layer), plain.bias_of(layer, place.parameters)
         if layer.name in self.batch:
             weights, bias = _with_batch(weights, bias, self.batch[layer.name], place.parameters)
         stored, summed = self._weights(place, weights, bias)
@@ -184,7 +183,7 @@ class _Quantiser:
             a, b = self._read(place)
             place.node("QLinearMatMul", [*a, *b, *y])
             return True
-        weights, bias = plain.linear_weights(layer, place.parameters)
+        weights, bias = place.parameters.matrix(layer), plain.bias_of(layer, place.parameters)
         if layer.G > 1:
             if bias is not None:
                 raise refused(layer)
@@ -235,7 +234,7 @@ class _Quantiser:
         layer = place.layer
         operands = [name for operand in self._read(place) for name in operand]
         given = [*self._pair(place, layer.name), *operands]
-        place.node("QLinearConcat", given, domain=CONTRIBUTED, axis=layouts.concatenation_axis(layer))
+        place.node("QLinearConcat", given, domain=CONTRIBUTED, axis=joined_axis(layer))
         return True
 
     def _reshape(self, place: Place) -> bool:
@@ -271,12 +270,5 @@ class _Quantiser:
 
 def _with_batch(weights: Array, bias: Array | None, layer: Layer, parameters: Parameters) -> tuple[Array, Array]:
     """Return weights and bias with a batch normalisation's factors in them."""
-    scale, shift, mean, variance = plain.batch_factors(layer, parameters)
-    factor = scale / np.sqrt(variance + EPSILON)
-    moved = (0 if bias is None else bias) - mean
-    return weights * factor.reshape(-1, 1, 1, 1), moved * factor + shift
-
-
-def elements(shapes: Sequence[Sequence[int]]) -> int:
-    """Return the elements of tensors of these shapes."""
-    return sum(map(prod, shapes))
+    factor, shift = parameters.folded(layer)
+    return weights * factor.reshape(-1, 1, 1, 1), shift if bias is None else bias * factor + shift

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import prod
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from hwsim.functional.layouts import SAME_ORDER, rearranged
-from hwsim.ir.layer import Layer
+from hwsim.functional.layouts import SAME_ORDER
+from hwsim.functional.operators import joined_axis
+from hwsim.measure.moves import move
 
 from .onnx_place import Place, refused
 
 
-def concatenation_axis(layer: Layer) -> int:
-    """Return the dimension along which operands are joined: the one in which the result is longer."""
-    longer = (axis for axis, size in enumerate(layer.output_shape) if size != layer.input_shapes[0][axis])
-    return next(longer, 0)
-
-
 def concatenation(place: Place) -> None:
     """Add a concatenation."""
-    place.node("Concat", axis=concatenation_axis(place.layer))
+    place.node("Concat", axis=joined_axis(place.layer))
 
 
 def reshape(place: Place) -> None:
@@ -45,38 +39,38 @@ def reshape(place: Place) -> None:
 
 
 def _moved(place: Place) -> None:
-    """Add a transposition or a slice, read off where it puts the numbers 0, 1, 2, ..."""
-    layer = place.layer
-    before, after = layer.input_shapes[0], layer.output_shape
-    numbers: Any = np.arange(prod(before)).reshape(before)
-    moved = rearranged(layer, numbers, place.network, place.parameters)
-    first = int(moved.reshape(-1)[0])
-    starts = np.unravel_index(first, before)
-    if layer.function == "transpose":
-        place.node("Transpose", _squeezed(place, before), place.part("turned"), perm=_order(before, moved))
-        target = place.constant("shape", np.asarray(after, np.int64))
-        place.node("Reshape", [place.part("turned"), target])
-        return
-    axis = next((axis for axis, size in enumerate(after) if size != before[axis]), 0)
-    start = int(starts[axis])
-    bounds = {"starts": [start], "ends": [start + after[axis]], "axes": [axis]}
-    names = [place.constant(name, np.asarray(value, np.int64)) for name, value in bounds.items()]
-    place.node("Slice", [*place.inputs, *names])
+    """Add a transposition or a slice, with the changes of shape before and after it that it needs."""
+    view = move(place.layer, place.network, place.parameters)
+    if view is None:
+        raise refused(place.layer)
+    shape, steps = place.layer.input_shapes[0], list[Step]()
+    if view.before not in ((), shape):
+        steps.append(Step("Reshape", {"before": view.before}))
+        shape = view.before
+    if view.order:
+        steps.append(Step("Transpose", {}, {"perm": view.order}))
+        shape = tuple(shape[axis] for axis in view.order)
+    for axis, bounds in enumerate(view.part):
+        if bounds != slice(None):
+            steps.append(Step("Slice", {"start": [bounds.start], "end": [bounds.stop], "axis": [axis]}))
+            shape = (*shape[:axis], bounds.stop - bounds.start, *shape[axis + 1 :])
+    if shape != view.after or not steps:
+        steps.append(Step("Reshape", {"shape": view.after}))
+    _in_turn(place, steps)
 
 
-def _squeezed(place: Place, before: Sequence[int]) -> list[str]:
-    sizes = [size for size in before if size > 1]
-    if len(sizes) == len(before):
-        return list(place.inputs)
-    shape = place.constant("squeezed", np.asarray(sizes, np.int64))
-    return [place.node("Reshape", [*place.inputs, shape], place.part("squeezed"))]
+class Step(NamedTuple):
+    """An operator with constants and attributes of its own."""
+
+    operator: str
+    constants: Mapping[str, Sequence[int]]
+    attributes: Mapping[str, Sequence[int]] = {}
 
 
-def _order(before: Sequence[int], moved: Any) -> list[int]:
-    """Return which dimension above 1 of `before` each one above 1 of the result is."""
-    sizes = [size for size in before if size > 1]
-    strides = [prod(sizes[axis + 1 :]) for axis in range(len(sizes))]
-    kept = np.squeeze(moved)
-    corner = (0,) * kept.ndim
-    steps = [int(kept[(*corner[:axis], 1, *corner[axis + 1 :])] - kept[corner]) for axis in range(kept.ndim)]
-    return [strides.index(step) for step in steps]
+def _in_turn(place: Place, steps: Sequence[Step]) -> None:
+    """Add operators one after the other, from the one input to the output."""
+    name, last = place.inputs[0], len(steps) - 1
+    for index, (operator, constants, attributes) in enumerate(steps):
+        given = [place.constant(key, np.asarray(value, np.int64)) for key, value in constants.items()]
+        output = place.output if index == last else place.part(operator)
+        name = place.node(operator, [name, *given], output, **attributes)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod
 from typing import Any
 
 import numpy as np
 
-from hwsim.functional.operators import EPSILON, LRN_ALPHA, LRN_BETA, LRN_K, LRN_SIZE
-from hwsim.functional.parameters import Array, Parameters
+from hwsim.functional.operators import LRN_ALPHA, LRN_BETA, LRN_K, LRN_SIZE
+from hwsim.functional.parameters import EPSILON, Array, Parameters
 from hwsim.ir.layer import Kind, Layer
 
 from .onnx_layouts import concatenation, reshape
@@ -63,29 +62,12 @@ def add_layer(place: Place) -> None:
     OPERATORS[place.layer.kind](place)
 
 
-def conv_weights(layer: Layer, parameters: Parameters) -> tuple[Array, Array | None]:
-    """Return the filters (G K, C, R, S) and the bias of a convolution, None without."""
-    outputs = layer.G * layer.K
-    shapes = [(outputs, layer.C, layer.R, layer.S), *([(outputs, layer.C, layer.S)] if layer.R == 1 else [])]
-    return parameters.weight(layer, shapes).reshape(shapes[0]), _bias(layer, parameters)
-
-
-def _bias(layer: Layer, parameters: Parameters) -> Array | None:
+def bias_of(layer: Layer, parameters: Parameters) -> Array | None:
     """Return a product's bias: zeros where it has one that is not given."""
     found = parameters.bias(layer)
     if found is None and layer.parameters > layer.weight_elements:
         return np.zeros(layer.G * layer.K if layer.kind is Kind.CONV else layer.K, np.float32)
     return found
-
-
-def linear_weights(layer: Layer, parameters: Parameters) -> tuple[Array, Array | None]:
-    """Return the matrix (K, C), or one per group (G, K, C), and the bias of a fully connected layer."""
-    shapes: list[tuple[int, ...]] = [(layer.K, layer.C)]
-    if layer.G > 1:
-        lead = layer.input_shapes[0][:-2]
-        shapes = [(*lead[index:], layer.K, layer.C) for index in range(len(lead))]
-        shapes = [shape for shape in shapes if prod(shape[:-2]) == layer.G]
-    return parameters.weight(layer, shapes), _bias(layer, parameters)
 
 
 def conv_attributes(layer: Layer) -> dict[str, Any]:
@@ -120,7 +102,7 @@ def is_global(layer: Layer) -> bool:
 
 
 def _conv(place: Place) -> None:
-    weights, bias = conv_weights(place.layer, place.parameters)
+    weights, bias = place.parameters.filters(place.layer), bias_of(place.layer, place.parameters)
     operands = [*place.inputs, place.constant("weight", weights)]
     if bias is not None:
         operands.append(place.constant("bias", bias))
@@ -131,7 +113,7 @@ def _matmul(place: Place) -> None:
     if len(place.inputs) == 2:
         place.node("MatMul")
         return
-    weights, bias = linear_weights(place.layer, place.parameters)
+    weights, bias = place.parameters.matrix(place.layer), bias_of(place.layer, place.parameters)
     if len(place.layer.input_shapes[0]) == 2:
         operands = [*place.inputs, place.constant("weight", weights)]
         if bias is not None:
@@ -192,22 +174,10 @@ def _elementwise(place: Place) -> None:
     place.node(operator, operands)
 
 
-def batch_factors(layer: Layer, parameters: Parameters) -> tuple[Array, Array, Array, Array]:
-    """Return scale, shift, mean and variance by channel of a batch normalisation."""
-    channels = layer.input_shapes[0][1:2]
-    given = [parameters.given(layer, index, (channels,)) for index in range(4)]
-    defaults = (1.0, 0.0, 0.0, 1 - float(EPSILON))
-    a, b, c, d = (
-        np.full(channels, default, np.float32) if value is None else value
-        for value, default in zip(given, defaults, strict=True)
-    )
-    return a, b, c, d
-
-
 def _normalisation(place: Place) -> None:
     layer, name = place.layer, place.layer.function
     if name == "batch":
-        factors = batch_factors(layer, place.parameters)
+        factors = place.parameters.statistics(layer)
         names = [place.constant(str(index), value) for index, value in enumerate(factors)]
         place.node("BatchNormalization", [*place.inputs, *names], epsilon=float(EPSILON))
     elif name == "local_response":

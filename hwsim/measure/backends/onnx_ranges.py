@@ -30,10 +30,9 @@ def ranges(network: Network, parameters: Parameters, values: Mapping[str, Array]
         several = [names] if isinstance(names, str) else names
         least = min(value[f"Min({name})"] for name in several)
         result[tensor] = (least, max(value[f"Max({name})"] for name in several))
-    for state in network.inputs:
-        if state.carried_from is not None:
-            least, most = result[state.carried_from]
-            result[state.name] = (min(0.0, least), max(0.0, most))
+    for state, source in network.states.items():
+        least, most = result[source]
+        result[state] = (min(0.0, least), max(0.0, most))
     return result
 
 

@@ -12,6 +12,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,11 +21,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from hwsim.errors import InputError
+from hwsim.errors import InputError, counted
 from hwsim.functional.inputs import RANDOM, inputs_of
 from hwsim.functional.parameters import Parameters
 from hwsim.ir.network import Network
 from hwsim.measure.backend import Sample
+from hwsim.measure.cache import Evictor
+from hwsim.measure.layerwise import nothing
 
 from .onnxruntime_layers import MOST_NODES, Nodes, Profile
 
@@ -42,7 +45,7 @@ PROFILED_S, MAX_RUNS = 0.05, 50
 NODES = 10_000
 """A sample's runs have at most so many nodes: those of a loop are of many steps each."""
 
-COLD = "with cold caches, caches hold other data before each run, not before each layer"
+EACH_RUN = "each run, not before each layer"
 
 
 def missing() -> str:
@@ -108,6 +111,12 @@ class Run:
     """A network in a session, ready to run."""
 
     def __init__(self, network: Network, fmt: str, threads: int, seed: int) -> None:
+        with ExitStack() as stack:
+            self.folder = stack.enter_context(tempfile.TemporaryDirectory())
+            self._prepare(network, fmt, threads, seed)
+            self.given_back = stack.pop_all()
+
+    def _prepare(self, network: Network, fmt: str, threads: int, seed: int) -> None:
         from .onnx_export import export_fp32
         from .onnxruntime_session import session
 
@@ -124,10 +133,10 @@ class Run:
             self.values = {name: self.scales[name].quantised(value) for name, value in self.values.items()}
         else:
             self.export = export_fp32(network, parameters)
-        self.folder = tempfile.TemporaryDirectory()
         self.session = session(self.export.model, threads)
         self.feeds = self._feeds()
         self.profile: Profile | None = None
+        self.evictor: Evictor | None = None
         self.warmed = False
         self.fused = self._fused(folded)
         self.notes = _notes(fmt, threads)
@@ -142,32 +151,38 @@ class Run:
         """Return `count` runs; with `cold`, caches hold other data before each run, not before each layer of it."""
         from .onnxruntime_session import one_processor, warm, warm_again
 
+        evict = self._evict() if cold else nothing
         with one_processor(self.threads):
             (warm_again if self.warmed else warm)(lambda: self._once(self.session))
-            totals = [self._timed(cold) for _ in range(count)]
+            totals = [self._timed(evict) for _ in range(count)]
         self.warmed = True
-        if cold and COLD not in self.notes:
-            self.notes = (*self.notes, COLD)
         most = NODES // self.nodes
         repeats = 1 if cold else max(1, min(MAX_RUNS, most, int(PROFILED_S / max(min(totals), 1e-6))))
-        layers = self._profile(count * repeats).samples(totals, repeats, cold)
+        layers = self._profile(count * repeats).samples(totals, repeats, evict)
         return [Sample(total_s, of_layers) for total_s, of_layers in zip(totals, layers, strict=True)]
 
     def close(self) -> None:
         """Give back the folder of profiles and the sessions; what samples say of layers stays."""
-        if self.profile is not None:
-            self.profile.end()
-        self.folder.cleanup()
-        del self.session, self.feeds
+        self.evictor = None
+        with self.given_back:
+            del self.session, self.feeds
+            if self.profile is not None:
+                self.profile.end()
 
     def _once(self, which: Any) -> None:
         which.run_with_ort_values(list(self.export.outputs.values()), self.feeds)
 
-    def _timed(self, cold: bool) -> float:
-        from .onnxruntime_session import flush
+    def _evict(self) -> Callable[[], None]:
+        """Return what fills the caches with other data."""
+        if self.evictor is None:
+            self.evictor = Evictor.of_host(EACH_RUN)
+            self.notes = (*self.notes, self.evictor.note)
+            # starts numba's threads before this one has a processor of its own, which they would get, too
+            self.evictor.evict()
+        return self.evictor.evict
 
-        if cold:
-            flush()
+    def _timed(self, evict: Callable[[], None]) -> float:
+        evict()
         started = perf_counter()
         self._once(self.session)
         return perf_counter() - started
@@ -180,7 +195,7 @@ class Run:
             self.profile.end()
         if self.profile is None or self.profile.ended:
             # made before this thread has a processor of its own, which the library's threads would get, too
-            made = session(self.export.model, self.threads, Path(self.folder.name) / "profile")
+            made = session(self.export.model, self.threads, Path(self.folder) / "profile")
             self.profile = Profile(made, self._once, self.threads, self._layers)
         return self.profile
 
@@ -199,7 +214,7 @@ class Run:
         from .onnxruntime_profile import by_layer, fused_layers
         from .onnxruntime_session import runs_in, session
 
-        profiled = session(self.export.model, self.threads, Path(self.folder.name) / "look")
+        profiled = session(self.export.model, self.threads, Path(self.folder) / "look")
         self._once(profiled)
         nodes = runs_in(Path(profiled.end_profiling()))
         self.nodes = max(1, *map(len, nodes))
@@ -222,8 +237,9 @@ class Run:
 def _notes(fmt: str, threads: int) -> tuple[str, ...]:
     import onnxruntime
 
+    spinning = counted(threads, "thread that spins", "threads that spin")
     notes = [
-        f"onnxruntime {onnxruntime.__version__}, {threads} threads that spin between layers, denormals as zero",
+        f"onnxruntime {onnxruntime.__version__}, {spinning} between layers, denormals as zero",
         "times of layers are those of the library's profile, means over runs, less what the profile adds to each",
     ]
     if fmt == "int8":

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from .onnxruntime_session import flush, one_processor, profile_cost_s, runs_in, warm_again
+from .onnxruntime_session import one_processor, profile_cost_s, runs_in, warm_again
 
 Nodes = list[tuple[str, float]]
 """Names of a run's nodes with their seconds."""
@@ -65,16 +65,18 @@ class Profile:
         self.totals: list[float] = []
         self.runs, self.ended = 0, False
 
-    def samples(self, totals: Sequence[float], repeats: int, cold: bool) -> list[Layers]:
-        """Run `repeats` times for every whole run of `totals` [s]; return what will have the layers' means."""
+    def samples(self, totals: Sequence[float], repeats: int, evict: Callable[[], None]) -> list[Layers]:
+        """Run `repeats` times for every whole run of `totals` [s]; return what will have the layers' means.
+
+        `evict` is called before each run.
+        """
         found = [Layers(self.end) for _ in totals]
         with one_processor(self.threads):
             warm_again(self._run)
             for layers in found:
                 self.groups.append((layers, range(self.runs, self.runs + repeats)))
                 for _ in range(repeats):
-                    if cold:
-                        flush()
+                    evict()
                     self._run()
         self.totals += totals
         return found

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwsim.errors import InputError
+from hwsim.errors import InputError, reason
 
 from .onnxruntime_profile import node_runs
 
@@ -48,7 +48,7 @@ def session(model: bytes, threads: int, profile: Path | None = None) -> Any:
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise InputError(f"onnxruntime does not take the network: {str(error).splitlines()[0]}") from error
+        raise InputError(f"onnxruntime does not take the network: {reason(error)}") from error
 
 
 def warm(run: Callable[[], object]) -> None:
@@ -117,18 +117,3 @@ def one_processor(threads: int) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
-
-
-FLUSH_BYTES = 512 * 2**20
-"""What is written to drive other data out of all caches."""
-
-
-def flush() -> None:
-    """Write more than the caches hold."""
-    global _flushed
-    if _flushed is None:
-        _flushed = np.zeros(FLUSH_BYTES // 8)
-    _flushed += 1.0
-
-
-_flushed: Any = None

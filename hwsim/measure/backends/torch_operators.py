@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from hwsim.errors import InputError
+from hwsim.errors import InputError, reason
 from hwsim.functional.layouts import rearranged
-from hwsim.functional.operators import LRN_ALPHA, LRN_BETA, LRN_K, LRN_SIZE
+from hwsim.functional.operators import LRN_ALPHA, LRN_BETA, LRN_K, LRN_SIZE, joined_axis
+from hwsim.functional.parameters import EPSILON
 from hwsim.ir.layer import Kind, Layer
 from hwsim.ir.network import Network
 from hwsim.measure.moves import move
@@ -20,8 +21,6 @@ from hwsim.measure.program import Compute
 
 functional = torch.nn.functional
 Tensor = Any
-
-EPSILON = 1e-5
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
@@ -88,8 +87,7 @@ def compute(layer: Layer, place: Place) -> Compute:
         try:
             return one(*operands)
         except RuntimeError as error:  # what torch lacks in a type, and memory
-            said = str(error).partition("\n")[0]
-            raise InputError(f"layer '{layer.name}' cannot be run by torch in {place.dtype}: {said}") from None
+            raise InputError(f"layer '{layer.name}' cannot be run by torch in {place.dtype}: {reason(error)}") from None
 
     return call
 
@@ -99,10 +97,7 @@ Made = Callable[..., Tensor] | None
 
 def conv(layer: Layer, place: Place) -> Made:
     """Return a convolution; torch pads equally on both sides, what is uneven is padded before."""
-    outputs = layer.G * layer.K
-    shapes = [(outputs, layer.C, layer.R, layer.S), (outputs, layer.C, layer.S)]
-    found = place.parameters.weight(layer, shapes[: 2 if layer.R == 1 else 1])
-    weights, bias = place.tensor(found.reshape(shapes[0])), place.tensor(place.parameters.bias(layer))
+    weights, bias = place.tensor(place.parameters.filters(layer)), place.tensor(place.parameters.bias(layer))
     padding, extra = paddings(layer)
 
     def call(x: Tensor) -> Tensor:
@@ -136,7 +131,7 @@ def matmul(layer: Layer, place: Place) -> Made:
         return lambda a, b: torch.matmul(a, b)
     if layer.G > 1:
         return None
-    weights = place.tensor(place.parameters.weight(layer, [(layer.K, layer.C)]))
+    weights = place.tensor(place.parameters.matrix(layer))
     bias = place.tensor(place.parameters.bias(layer))
     return lambda x: functional.linear(x, weights, bias)
 
@@ -209,13 +204,8 @@ def normalisation(layer: Layer, place: Place) -> Made:
 
 def batch(layer: Layer, place: Place) -> Made:
     """Return batch normalisation with the statistics that are given, else 0 and 1 less epsilon."""
-    channels = layer.input_shapes[0][1]
-    given = [place.parameters.given(layer, index, ((channels,),)) for index in range(4)]
-    scale, shift, mean, variance = (
-        place.tensor(np.full(channels, default, np.float32) if one is None else one)
-        for one, default in zip(given, (1, 0, 0, 1 - EPSILON), strict=True)
-    )
-    return lambda x: functional.batch_norm(x, mean, variance, scale, shift, False, 0.0, EPSILON)
+    scale, shift, mean, variance = map(place.tensor, place.parameters.statistics(layer))
+    return lambda x: functional.batch_norm(x, mean, variance, scale, shift, False, 0.0, float(EPSILON))
 
 
 def over_last(layer: Layer, place: Place) -> Made:
@@ -223,9 +213,9 @@ def over_last(layer: Layer, place: Place) -> Made:
     scale, shape = place.parameters.given(layer, 0), layer.input_shapes[0]
     sizes, factor = shape[-(scale.ndim if scale is not None else 1) :], place.tensor(scale)
     if layer.function == "rms":
-        return lambda x: functional.rms_norm(x, sizes, factor, EPSILON)
+        return lambda x: functional.rms_norm(x, sizes, factor, float(EPSILON))
     shift = place.tensor(place.parameters.given(layer, 1))
-    return lambda x: functional.layer_norm(x, sizes, factor, shift, EPSILON)
+    return lambda x: functional.layer_norm(x, sizes, factor, shift, float(EPSILON))
 
 
 def local_response(layer: Layer, place: Place) -> Made:
@@ -245,8 +235,7 @@ def softmax(layer: Layer, place: Place) -> Made:
 
 def concatenation(layer: Layer, place: Place) -> Made:
     """Return operands joined along the dimension in which the result is longer."""
-    sizes = zip(layer.output_shape, layer.input_shapes[0], strict=True)
-    axis = next((axis for axis, (a, b) in enumerate(sizes) if a != b), 0)
+    axis = joined_axis(layer)
     return lambda *operands: torch.cat(operands, axis)
 
 
