@@ -2,8 +2,9 @@
 
 Run as `python benchmarks/gpu.py --measured DIR [--seeds 10] [--write] [--only TEXT]`. At most 40 shapes of a table
 calibrate; which ones is told by a hash of seed and shape, and seed 0 was fixed before any figure was read. Every time
-is predicted by the functions that the chip itself uses. `--write` writes the constants of seed 0 that ship with it;
-`--cost` prints what a prediction costs instead.
+is predicted by the functions that the chip itself uses. `--write` writes the constants of seed 0 that ship with it, and
+beside them those that were chosen with the tables in view, or read off the names of kernels; `--cost` prints what a
+prediction costs instead.
 
 `gpu_gemm_fp32.csv` has its columns N and K swapped, as its grids show; they are read the other way round.
 """
@@ -19,14 +20,19 @@ import gpu_cost
 import numpy as np
 from gpu_fit import fit, predictions, split
 from gpu_layers import conv_tables, deepbench_conv_tables, deepbench_recurrent_tables
-from gpu_products import deepbench_tables, fp32_tables, gemm_tables
+from gpu_products import deepbench_tables, fp32_tables, gemm_tables, stream_share
 from gpu_streams import attention_tables, stream_tables
-from gpu_tables import Part, Table, Timed
+from gpu_tables import DEEPBENCH, Part, Table, Timed
 
 from hwsim.measured import CALIBRATIONS, read_calibrations
 
 HEADER = ("set", "n calibrated", "n tested", "roofline", "datasheet only", "calibrated", "median", "target")
 FIELDS = ("library", "op_class", "format", "constant", "value", "shapes", "work", "year", "locator")
+
+Row = tuple[tuple[str, str, str], str, float, int, tuple[str, int | str, str]]
+"""Case, constant, value, shapes it was fitted on, source."""
+
+CHOSEN = ("assumed", "", "chosen with the rows of this case in view, not fitted")
 
 
 class Errors(NamedTuple):
@@ -93,20 +99,30 @@ def report(table: Table, seeds: int) -> list[tuple[Part, dict[str, float]]]:
     return constants
 
 
-def write(found: list[tuple[Table, list[tuple[Part, dict[str, float]]]]]) -> None:
-    """Write the calibration of every machine; parts of one case add up."""
-    machines: dict[str, dict[tuple[str, str, str], tuple[dict[str, float], int, tuple[str, int, str]]]] = {}
+def lines(table: Table, part: Part, constants: dict[str, float]) -> list[Row]:
+    """Return the lines of a part's constants: fitted ones, those that kernels' names tell, and those chosen."""
+    case = (part.library or table.library, part.op_class, table.fmt)
+    work, year, where = table.source
+    named = work, year, f"{where}; named by kernels of the rows that calibrate, not fitted"
+    return [
+        (case, name, value, part.shapes if name in part.constants else 0,
+         table.source if name in part.constants else CHOSEN if name in part.fixed else named)
+        for name, value in constants.items()
+    ]  # fmt: skip
+
+
+def write(found: list[tuple[Table, list[tuple[Part, dict[str, float]]]]], share: float) -> None:
+    """Write the calibration of every machine; parts of one case add up. `share` is a Titan X's stream_share."""
+    work, year, where = DEEPBENCH
+    one_row = work, year, f"{where}; the product of 1024 x 8 x 500000"
+    machines: dict[str, list[Row]] = {"titan_x": [(("direct", "gemv", "fp32"), "stream_share", share, 1, one_row)]}
     for table, parts in found:
         for part, constants in parts:
-            case = (part.library or table.library, part.op_class, table.fmt)
-            before, shapes, _ = machines.setdefault(table.machine, {}).get(case, ({}, 0, table.source))
-            merged = {**before, **constants}, max(shapes, part.shapes), table.source
-            machines[table.machine][case] = merged
-    for machine, cases in machines.items():
+            machines.setdefault(table.machine, []).extend(lines(table, part, constants))
+    for machine, known in machines.items():
         rows = [
             (*case, name, f"{value:.6g}", shapes, *source)
-            for case, (constants, shapes, source) in sorted(cases.items())
-            for name, value in constants.items()
+            for case, name, value, shapes, source in sorted(known, key=lambda row: row[0])
         ]
         with (CALIBRATIONS / f"{machine}.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
@@ -131,7 +147,7 @@ def main() -> None:
     print(" | ".join(HEADER))
     found = [(table, report(table, given.seeds)) for table in all_tables(given.measured) if given.only in table.name]
     if given.write:
-        write(found)
+        write(found, stream_share(given.measured))
 
 
 if __name__ == "__main__":

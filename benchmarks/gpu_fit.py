@@ -19,7 +19,7 @@ PRIOR = {
     "bandwidth_share": (0.83, 0.12), "ramp_us": (1, 0.7), "launch_us": (1.6, 0.4), "overlap_exponent": (1, 0.6),
     "reduction_us": (3, 0.7), "step_us": (0.3, 0.8), "tail_share": (0.3, 0.7), "sustained_share": (0.75, 0.15),
     "throttle_slope": (0.05, 0.9), "throttle_from_us": (300, 1), "throttle_span": (2.5, 0.5),
-    "transposed_factor": (1.15, 0.2), "reread": (1, 0.7), "long_row_elements": (1500, 0.5),
+    "reread": (1, 0.7), "long_row_elements": (1500, 0.5),
     "unaligned_factor": (1.2, 0.2), "short_row_factor": (1, 0.2), "head_elements": (30, 0.6), "block_us": (1, 0.7),
     "block_wide_us": (1, 0.7), "winograd_efficiency": (0.85, 0.15), "fused_efficiency": (0.65, 0.25),
     "transform_share": (0.6, 0.3), "transform_us": (20, 0.6), "fused_prologue_us": (3, 0.6),
@@ -48,11 +48,11 @@ def order(table: Table, part: Part, seed: int) -> list[Timed]:
 
 
 def split(table: Table, part: Part, seed: int) -> tuple[list[Timed], list[Timed]]:
-    """Return the rows that calibrate, and those tested on: all others of another shape."""
+    """Return the rows that calibrate, and those tested on: all others of another shape, as the chip knows shapes."""
     rows = order(table, part, seed)
     chosen = rows[: part.shapes]
-    seen = {row.shape for row in chosen}
-    return chosen, [row for row in rows[part.shapes :] if row.shape not in seen]
+    seen = {row.product or row.shape for row in chosen}
+    return chosen, [row for row in rows[part.shapes :] if (row.product or row.shape) not in seen]
 
 
 def tiles_of(part: Part, rows: Sequence[Timed]) -> dict[str, float]:

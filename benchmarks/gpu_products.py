@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +24,33 @@ from gpu_tables import (
     us,
 )  # fmt: skip
 
+from hwsim import catalog
 from hwsim.mapping.gpu import matrix
 from hwsim.mapping.gpu.constants import Case
 from hwsim.mapping.gpu.kernel import machine_of
 
 
 def product_part(
-    machine: Any, op_class: str, rows: Iterable[dict[str, str]], shape: Callable[[dict[str, str]], tuple[Any, ...]],
-    bytes_of: tuple[float, float, float], constants: tuple[str, ...], shapes: int, **more: Any,
+    preset_of: tuple[str, str, str], op_class: str, rows: Iterable[dict[str, str]],
+    shape: Callable[[dict[str, str]], tuple[Any, ...]], bytes_of: tuple[float, float, float],
+    constants: tuple[str, ...], shapes: int, **more: Any,
 ) -> Part:  # fmt: skip
-    """Return the part of products (batch, M, N, K, slower): `bytes_of` a word of both operands and of the result."""
+    """Return the part of products (batch, M, N, K, whether A is transposed) on a machine, by a library, in a format.
+
+    `bytes_of` are those of a word of both operands and of the result. The order of A tells shapes apart when some are
+    drawn; the chip does not know it, and predicts the same time for both: none is tested that calibrated in the other.
+    """
     first, second, result = bytes_of
+    name, _library, fmt = preset_of
+    machine = machine_of(preset(name), fmt)
 
     def moved(batch: int, m: int, n: int, k: int) -> float:
         return batch * (first * m * k + second * n * k + result * m * n)
 
     def predict(machine: Any, case: Case, row: Timed, constants: Mapping[str, float]) -> float:
-        batch, m, n, k, is_transposed = row.shape
-        slower = constants.get("transposed_factor", 1.0) if is_transposed else 1.0
-        word = (first + second) / 2
-        kernel = matrix.gemm(batch, m, n, k, moved(batch, m, n, k), word, machine, case, slower=slower)
+        batch, m, n, k, _ = row.shape
+        vector = one_vector(*preset_of, fitted=bool(constants)) if m == 1 else None
+        kernel = matrix.product(batch, m, n, k, moved(batch, m, n, k), (first + second) / 2, machine, case, vector)
         return us(machine, kernel.total_cycles)
 
     timed = []
@@ -50,8 +58,28 @@ def product_part(
         at = shape(row)
         batch, m, n, k, _ = at
         roof = roofline_us(machine, batch * m * n * k, moved(batch, m, n, k))
-        timed.append(Timed(at, float(row["ms"]) * MS_TO_US, roof, tile=tile_named(row.get("kernel", ""))))
+        tile = tile_named(row.get("kernel", ""))
+        timed.append(Timed(at, float(row["ms"]) * MS_TO_US, roof, tile=tile, product=(batch, m, n, k)))
     return Part(op_class, timed, shapes, constants, predict, **more)
+
+
+@cache
+def one_vector(machine: str, library: str, fmt: str, *, fitted: bool) -> Case | None:
+    """Return the shipped constants of a matrix by one vector, which come from one row of DeepBench."""
+    chip = catalog.chip(f"gpu:{machine},library={library},calibration={'fitted' if fitted else 'none'}")
+    found: Case | None = chip.options["cases"].get(("gemv", fmt))
+    return found
+
+
+def stream_share(folder: Path) -> float:
+    """Return the share of a Titan X's bandwidth that DeepBench's 1024 x 8 x 500000 reaches, as `matrix.gemv` has it."""
+    (row,) = (
+        row
+        for row in read(folder, "deepbench.csv")
+        if (row["device"], row["op"]) == ("NV_TitanX", "gemm") and row["params"].startswith("M=1024;N=8;K=500000;")
+    )
+    roof = roofline_us(machine_of(preset("titan_x"), "fp32"), 0, 4 * (1024 * 500000 + 8 * 500000 + 8 * 1024))
+    return roof / (float(row["ms"]) * MS_TO_US)
 
 
 def gemm_tables(folder: Path) -> list[Table]:
@@ -65,10 +93,9 @@ def gemm_tables(folder: Path) -> list[Table]:
         ("GEMM int8 A100 (smooth quant)", "a100", "A100", "sq", "int8", None, (1, 1, 2), ""),
     ):
         chosen = [r for r in rows if device in r["device"] and r["dtype"] == dtype and source in r["kernel_source"]]
-        machine_array = machine_of(preset(machine), fmt)
         part = product_part(
-            machine_array, "gemm", chosen, lambda r: (1, int(r["M"]), int(r["N"]), int(r["K"]), False), bytes_of,
-            (*GEMM, "sustained_share"), 40,
+            (machine, "graph", fmt), "gemm", chosen, lambda r: (1, int(r["M"]), int(r["N"]), int(r["K"]), False),
+            bytes_of, (*GEMM, "sustained_share"), 40,
         )  # fmt: skip
         tables.append(Table(name, machine, "graph", fmt, target, (part,), AICONFIGURATOR))
     return tables
@@ -84,11 +111,10 @@ def fp32_tables(folder: Path) -> list[Table]:
         ("T4", "t4", "T4"),
         ("A100", "a100_pcie_40gb", "A100"),
     ):
-        machine_array = machine_of(preset(machine), "fp32")
         throttle = ("throttle_slope", "throttle_from_us", "throttle_span") if machine == "t4" else ()
         parts = tuple(
             product_part(
-                machine_array, op_class, [r for r in rows if device in r["device"] and r["op"] == op],
+                (machine, "eager", "fp32"), op_class, [r for r in rows if device in r["device"] and r["op"] == op],
                 lambda r: (int(r["B"]), int(r["M"]), int(r["K"]), int(r["N"]), False), (4, 4, 4),
                 (*GEMM, "step_us", "tail_share", *throttle), 20, over=over,
             )
@@ -99,7 +125,7 @@ def fp32_tables(folder: Path) -> list[Table]:
 
 
 def deepbench_tables(folder: Path) -> list[Table]:
-    """Return DeepBench's products, transposed: its M are a layer's outputs. Another order of A costs a factor."""
+    """Return DeepBench's products, transposed: its M are a layer's outputs."""
     pattern = re.compile(r"M=(\d+);N=(\d+);K=(\d+);A Transpose=(\w)")
     rows = [r for r in read(folder, "deepbench.csv") if r["op"] == "gemm"]
     wide = {f"tile_{a}x{b}": 1.0 for a, b in ((64, 64), (128, 64), (64, 128), (128, 128), (256, 128), (128, 256),
@@ -119,7 +145,6 @@ def deepbench_tables(folder: Path) -> list[Table]:
         ("V100 fp16", "v100", "NV_V100", "FP16 ip, Mixed math", "fp16", 2, quick, {**wide, "quantum": 32.0}),
     ):
         chosen = [r for r in rows if r["device"] == device and r["dtype"] == dtype]
-        machine_array = machine_of(preset(machine), fmt)
 
         def shape(row: dict[str, str]) -> tuple[Any, ...]:
             found = pattern.match(row["params"])
@@ -128,7 +153,7 @@ def deepbench_tables(folder: Path) -> list[Table]:
             return 1, n, m, k, found[4] == "T"
 
         part = product_part(
-            machine_array, "gemm", chosen, shape, (word, word, word), (*GEMM, "step_us", "transposed_factor"), 40,
+            (machine, "direct", fmt), "gemm", chosen, shape, (word, word, word), (*GEMM, "step_us"), 40,
             over=over, fixed=fixed,
         )  # fmt: skip
         tables.append(Table(f"DeepBench GEMM {name}", machine, "direct", fmt, 15.0, (part,), DEEPBENCH))

@@ -21,7 +21,10 @@ MS_TO_US = 1e3
 
 
 class Timed(NamedTuple):
-    """A measured kernel: its shape, the time [us], the plain roofline's [us], what else is known of the run."""
+    """A measured kernel: its shape, the time [us], the plain roofline's [us], what else is known of the run.
+
+    `product` is the part of the shape that the chip knows, where that is not all of it.
+    """
 
     shape: tuple[Any, ...]
     us: float
@@ -30,6 +33,7 @@ class Timed(NamedTuple):
     tile: str = ""
     layer: Layer | None = None
     simt_rate: float = 0.0
+    product: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

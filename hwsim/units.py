@@ -47,6 +47,11 @@ def pj_to_j(pj: float) -> float:
     return pj / PJ_PER_J
 
 
+def um2_to_mm2(um2: float) -> float:
+    """Return [mm2] for [um2]."""
+    return um2 / 1e6
+
+
 def cycles_to_s(cycles: int, clock_hz: int) -> float:
     """Return seconds for `cycles` at `clock_hz`."""
     return cycles / clock_hz

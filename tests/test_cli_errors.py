@@ -109,7 +109,7 @@ def test_a_missing_file_names_the_one_beside_it(user: Callable[..., None]) -> No
         ("ifmap_kib=-1", "ifmap_kib=-1 must be above 0"),
         ("bandwidth_gb_s=0", "bandwidth_gb_s=0 must be above 0"),
         ("drain=tyle", "drain=tyle is not one of its choices; did you mean 'tile'?"),
-        ("node_nm=1000", "no energy scaling for 1000 nm"),
+        ("node_nm=1000", "no scaling for 1000 nm"),
     ],
 )
 def test_a_chip_that_cannot_be_built_is_an_input_error(parameters: str, rule: str) -> None:

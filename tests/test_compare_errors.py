@@ -90,7 +90,7 @@ def changed(column: str, cell: str) -> str:
         ("published", "12.7", "published is '12.7', and a fraction is at most 1"),
         ("tolerance", "", "tolerance is '', not 0 nor a number"),
         ("tolerance", "inf", "tolerance is 'inf', not 0 nor a number"),
-        ("tolerance_kind", "absolut", "which is none of absolute, relative; did you mean 'absolute'?"),
+        ("tolerance_kind", "absolut", "which is none of absolute, relative, factor; did you mean 'absolute'?"),
         ("direction", "at least", "which is none of within, at_least, at_most; did you mean 'at_least'?"),
         ("scored", "true", "scored is 'true', which is none of yes, no"),
         ("locator", "Table 7,extra", "there are 17 cells under 16 columns"),

@@ -62,7 +62,7 @@ FAMILIES = (
 )
 """Families of every structure; `test_zoo_matrix` runs all there are."""
 
-NETWORKS = (*FAMILIES, "lstm:cell=gru,hidden=13,inputs=7,steps=5,batch=3", "mlp:hidden=13", *TINY)
+NETWORKS = (*FAMILIES, "gru:hidden=13,inputs=7,steps=5,batch=3", "mlp:hidden=13", *TINY)
 """Those, and small ones with what they do not have."""
 
 OPENING_COLUMNS = (
@@ -299,7 +299,7 @@ def test_density_1_equals_dense(triple: Triple) -> None:
 
 @every_triple
 def test_results_pickle_and_come_back_equal(triple: Triple) -> None:
-    small = ("lstm:cell=gru,hidden=13,inputs=7,steps=5,batch=3", "mlp:hidden=13", *TINY)
+    small = ("gru:hidden=13,inputs=7,steps=5,batch=3", "mlp:hidden=13", *TINY)
     for one in (one for name, one in named_results(triple) if name in small):
         again = pickle.loads(pickle.dumps(one))
         assert again == one

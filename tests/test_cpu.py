@@ -1,147 +1,22 @@
-"""CPUs: blocks on threads, memory's levels, the library's fitted constants, and published and measured times."""
+"""CPUs: blocks on threads, what crosses the edge, what operators cost, and where each number is from."""
 
 from __future__ import annotations
 
-import csv
-import json
-from collections import defaultdict
 from dataclasses import replace
-from math import exp, inf, prod
-from pathlib import Path
-from statistics import mean, median
+from math import inf
 
 import pytest
 from strategies import attention, conv, linear, network_of
 
 import hwsim
 from hwsim import catalog
-from hwsim.arch import Accelerator
+from hwsim.engine import cpu as engine
 from hwsim.errors import InputError, UsageError
-from hwsim.ir import Layer, Network, NetworkBuilder
-from hwsim.mapping.cpu.around import surroundings
+from hwsim.ir import Network, NetworkBuilder
 from hwsim.mapping.cpu.blocks import BlockMapping, Blocks
-from hwsim.mapping.cpu.constants import Constants
-from hwsim.mapping.cpu.machine import Curve, Machine
-from hwsim.mapping.cpu.times import overlapped, seconds
-from hwsim.mapping.cpu.work import columns, heaviest_share, threads_of, work_of
 from hwsim.published import table
 
-TABLE = Path(hwsim.__file__).parent / "measured" / "cpu_onnxruntime.csv"
 VM = "cpu:sapphire_rapids_vm_2c"
-
-
-def machine(threads: int = 1, keep_s: float = inf) -> Machine:
-    """Return 1 GHz, 10 MACs per cycle; 100 KB at 8, 1 MB at 4, memory at 2 bytes/ns between all threads."""
-    caches = ((1e5, 8e9), (1e6, 4e9))
-    return Machine(threads, 10**9, {"fp32": 10.0}, {}, 16, caches, 2e9, 2e9, keep_s)
-
-
-def only(network: Network) -> Layer:
-    return network.layers[0]
-
-
-def test_data_come_from_the_cache_that_holds_them() -> None:
-    curve = Curve(machine())
-    assert curve(7e4) == pytest.approx(1 / 8e9)
-    assert curve(5e5) == pytest.approx(1 / 4e9)
-    assert curve(1e8) == pytest.approx(1 / 2e9)
-
-
-def test_two_threads_hold_twice_as_much_in_their_caches() -> None:
-    assert Curve(machine(2))(1.4e6) == pytest.approx(Curve(machine(1))(7e5))
-
-
-def test_a_larger_working_set_is_never_faster() -> None:
-    curve = Curve(machine())
-    costs = [curve(2.0**power) for power in range(8, 40)]
-    assert costs == sorted(costs)
-
-
-def test_a_shared_cache_loses_what_is_not_read_for_long() -> None:
-    # after keep_s, 1/e of it is there: 1/e at 4 and the rest at 2 bytes/ns
-    cost = Curve(machine()).kept(5e5, away_s=1e-3, keep_s=1e-3)
-    assert cost == pytest.approx(exp(-1) / 4e9 + (1 - exp(-1)) / 2e9)
-    assert Curve(machine()).kept(5e5, away_s=1e3, keep_s=inf) == pytest.approx(1 / 4e9)
-
-
-def test_cold_caches_hold_nothing() -> None:
-    assert Curve(machine()._replace(cold=True))(1.0) == 1 / 2e9
-
-
-def test_filters_fill_whole_vectors_and_channels_whole_blocks() -> None:
-    # 17 filters are two vectors of 16, 5 channels all there are; 7 x 11 outputs of 3 x 3 taps
-    work = work_of(only(network_of(conv((1, 5, 7, 11), 17, 3, padding=1))), "fp32", 32, 16)
-    assert work.macs == 32 * 5 * 9 * 7 * 11
-    assert work.visit == 5 * 9
-
-
-def test_columns_at_the_padding_and_left_over_are_outside_tiles() -> None:
-    # 13 columns: one at either padding, 11 inside, of which 6 are a tile
-    assert columns(only(network_of(conv((1, 5, 7, 13), 17, 3, padding=1)))) == (6, 7)
-
-
-def test_int8_convolutions_of_three_channels_are_copied_into_a_matrix() -> None:
-    # 25 outputs of 9 taps, each of 3 channels and 4 elements' time to start a copy; tiles take 64 products at once
-    three, four = (work_of(only(network_of(conv((1, c, 7, 7), 5, 3))), "int8", 8, 16) for c in (3, 4))
-    assert (three.op_class, three.gathered, three.rounded) == ("gathered", 25 * 9 * (3 + 4), 25 * 5)
-    assert three.macs == 25 * 16 * 64
-    # the matrix of one image, in bytes, and its sums of 4 bytes
-    assert three.scratch_bytes == 25 * (27 + 4 * 5)
-    assert (four.op_class, four.gathered, four.rounded) == ("conv", 0, 25 * 5)
-
-
-def test_threads_share_rows_of_all_sets_so_that_one_has_the_full_set() -> None:
-    # 5 vectors of filters are a set of 4 and one of 1, which costs 4/3: of two threads one has 4 of 5 1/3
-    work = work_of(only(network_of(conv((1, 16, 7, 7), 80, 3))), "fp32", 32, 16)
-    assert heaviest_share(work, 2) == pytest.approx(4 / (4 + 4 / 3))
-    assert heaviest_share(work, 1) == 1
-
-
-def test_a_product_takes_its_call_and_its_arithmetic_or_its_bytes() -> None:
-    # 7 rows of 48 by 13: 4368 products at 10 per ns and half of them reached
-    work = work_of(only(network_of(linear(7, 13, 48))), "fp32", 32, 16)
-    constants = Constants(efficiency=0.5, call_s=1e-6)
-    found = seconds(work, "fp32", constants, machine(), Curve(machine()), 0.0, 0.0)
-    assert found == pytest.approx(1e-6 + 7 * 48 * 13 / 5e9)
-
-
-def test_weights_that_every_thread_reads_are_not_shared_and_images_read_them_again() -> None:
-    # int8 products of two images: each of two threads reads all weights, twice; those of a matrix are halved
-    image = work_of(only(network_of(conv((2, 64, 5, 5), 64, 1))), "int8", 8, 16)
-    assert image.passes == 2
-    free = Constants(efficiency=1e9)
-    made = machine(2)._replace(macs_per_cycle={"int8": 10.0})
-    weights = image._replace(input_bytes=0.0, output_bytes=0.0)
-    found = seconds(weights, "int8", free, made, Curve(made), 0.0, 0.0)
-    assert found == pytest.approx(2 * 64 * 64 / 8e9, rel=0.01)
-    assert seconds(weights._replace(passes=0), "int8", free, made, Curve(made), 0.0, 0.0) < 0.3 * found
-
-
-def test_the_library_takes_a_thread_for_every_hundred_thousand_cycles_beyond_a_start() -> None:
-    # a byte in, a byte out and a cycle: 1.34375 cycles; (1.34375 n - 100000) / 100000 + 0.9 reaches 2 at n = 156280
-    def sum_of(width: int) -> Network:
-        net = NetworkBuilder("sum")
-        net.elementwise("add", net.input("x", (1, width)), net.input("y", (1, width)))
-        return net.build()
-
-    few, many = (work_of(only(sum_of(n)), "int8", 8, 16) for n in (156_279, 156_281))
-    assert (threads_of(few, 18), threads_of(many, 18)) == (1, 2)
-    assert threads_of(many, 1) == 1
-
-
-def test_parts_of_one_tensor_are_taken_in_the_call_of_the_last() -> None:
-    around = surroundings(catalog.network("lstm:hidden=7,inputs=5,steps=3"))
-    assert {name.split(".")[1]: one.into for name, one in around.items() if name.endswith(".sum")} == {
-        "i": "lstm1.g.sum", "f": "lstm1.g.sum", "o": "lstm1.g.sum", "g": "",
-    }  # fmt: skip
-    assert around["lstm1.g.sum"].pieces == 4
-    assert around["lstm1.gates"].behind
-
-
-def test_times_overlap_between_the_longer_and_the_sum() -> None:
-    assert overlapped(3.0, 4.0, 1.0) == pytest.approx(7)
-    assert overlapped(3.0, 4.0, 2.0) == pytest.approx(5)
-    assert overlapped(3.0, 4.0, inf) == 4
 
 
 SMALL = network_of(
@@ -207,125 +82,6 @@ def test_the_sums_of_residual_blocks_are_done_in_a_convolution_in_fp32_only() ->
     assert cycles["int8"]["conv2_1.add"] > 0
 
 
-def test_vectors_by_matrices_on_the_i7_take_eies_table_iv_within_half_as_much_again() -> None:
-    """Nothing is fitted: one core streams the matrix, 16 lines of 64 bytes at once, 68 ns each."""
-    told = {
-        row["layer"]: float(row["latency_us"])
-        for row in table("eie_table4")
-        if row["platform"] == "Core i7-5930K" and row["batch"] == "1" and row["matrix"] == "dense"
-    }
-    result = hwsim.simulate("eie_layers", on="cpu:i7_5930k", format="fp32")
-    ratios = {
-        one.layer.name: 1e6 * one.timing.total_cycles / one.chip.clock_hz / told[one.layer.name]
-        for one in result.layers
-        if one.layer.name in told and one.layer.is_mac
-    }
-    assert len(ratios) == 6
-    assert all(1 / 1.5 <= ratio <= 1.5 for ratio in ratios.values()), ratios
-
-
-def test_a_k80_runs_the_tpu_papers_networks_faster_than_a_haswell_on_average() -> None:
-    """Jouppi et al., ISCA 2017, Table 6: 1.1 or 1.9 times, by either mean; MLP1 and LSTM0 were slower."""
-    ratios = [
-        hwsim.simulate(f"tpu_apps:app={app}", on="cpu", format="fp32").total["seconds"]
-        / hwsim.simulate(f"tpu_apps:app={app}", on="gpu:k80", format="fp32").total["seconds"]
-        for app in ("mlp0", "mlp1", "lstm0", "lstm1", "cnn0", "cnn1")
-    ]
-    assert prod(ratios) > 1
-
-
-def test_matrices_that_fit_a_haswells_last_cache_do_not_come_from_memory() -> None:
-    # 4 x 1118 x 1118 x 4 bytes are 20 MB of 45 MiB: more than 51 GB/s can bring; those of MLP0, 80 MB, cannot
-    mlp1, mlp0 = (
-        hwsim.simulate(f"tpu_apps:app={app},batch=1", on="cpu:caches=warm", format="fp32") for app in ("mlp1", "mlp0")
-    )
-    assert 4 * 4 * 1118**2 / mlp1.total["seconds"] > 51e9
-    assert 4 * 5 * 2000**2 / mlp0.total["seconds"] < 51e9
-
-
-def whole_networks() -> dict[tuple[str, str], float]:
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
-    with TABLE.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if not row["layer"] and row["threads"] == "2":
-                found[row["network"], row["format"]].append(float(row["seconds"]))
-    return {key: median(values) for key, values in found.items()}
-
-
-@pytest.mark.parametrize("fmt", ["fp32", "int8"])
-@pytest.mark.parametrize("network", ["alexnet", "resnet:depth=50", "mobilenet:version=2"])
-def test_whole_networks_take_what_was_measured_within_a_tenth(network: str, fmt: str) -> None:
-    """No layer of them is among the forty shapes that constants were fitted on."""
-    result = hwsim.simulate(network, on=VM, format=fmt)
-    assert result.total["latency_seconds"] == pytest.approx(whole_networks()[network, fmt], rel=0.1)
-
-
-def test_convolutions_that_were_not_fitted_on_are_within_twelve_percent_in_fp32() -> None:
-    """No network's fp32 convolutions, direct ones and 1x1, are off by more on average."""
-    told: dict[tuple[str, str], list[float]] = defaultdict(list)
-    with TABLE.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if row["format"] == "fp32" and row["threads"] == "2" and row["kind"] == "conv" and row["G"] == "1":
-                told[row["network"], row["layer"]].append(float(row["seconds"]))
-    errors = []
-    for network in ("resnet:depth=18", "resnet:depth=50", "vgg", "mobilenet:version=1", "mobilenet:version=2"):
-        for one in hwsim.simulate(network, on=VM, format="fp32").layers:
-            values = told.get((network, one.layer.name), [])
-            if values and median(values) >= 1e-5:
-                errors.append(abs(one.timing.total_cycles / one.chip.clock_hz / median(values) - 1))
-    assert len(errors) > 100
-    assert mean(errors) <= 0.12
-
-
-def test_no_calibrated_shape_is_in_a_network_that_is_told() -> None:
-    kinds = ("kind", "N", "G", "K", "C", "P", "Q", "R", "S", "stride")
-    with TABLE.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["kind"] in ("conv", "matmul")]
-    fitted = {tuple(row[name] for name in kinds) for row in rows if row["network"].startswith("calibration")}
-    others = {tuple(row[name] for name in kinds) for row in rows if not row["network"].startswith("calibration")}
-    assert len(fitted) <= 40
-    assert not fitted & others
-
-
-def test_a_host_that_is_not_calibrated_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HWSIM_CACHE", str(tmp_path))
-    assert any("--calibrate" in note for note in hwsim.simulate("mlp", on="cpu:host").notes)
-
-
-def test_a_calibrated_host_reads_its_own_constants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hwsim.measured.host import cache_path, detect, identity
-
-    monkeypatch.setenv("HWSIM_CACHE", str(tmp_path))
-    facts = {**detect(), "clock_mhz": 1000.0, "bandwidth_gb_s": 7.0, "tdp_w": 11.0}
-    case = {
-        "library": "onnxruntime",
-        "op_class": "gemm",
-        "format": "fp32",
-        "shapes": 3,
-        "constants": {"efficiency": 0.5},
-    }
-    said = {"identity": identity(), "year": 2026, "date": "2026-11-22", "facts": facts, "cases": [case]}
-    cache_path().write_text(json.dumps(said), encoding="utf-8")
-    chip: Accelerator = catalog.chip("cpu:host")
-    assert chip.clock_hz == 10**9
-    assert chip.options["cases"]["gemm", "fp32"].constants == Constants(efficiency=0.5)
-    other = {**said, "identity": {**identity(), "stepping": "another"}}
-    unknown = {**said, "cases": [{**case, "constants": {"speed": 1.0}}]}
-    endless = {**said, "facts": {**facts, "clock_mhz": inf}}
-    for text, why in (
-        ("not json", "damaged"),
-        ("[" * 100_000, "damaged"),
-        (json.dumps(said) + " " * 2**20, "damaged"),
-        (json.dumps(unknown), "damaged"),
-        (json.dumps(endless), "damaged"),
-        (json.dumps(other), "of another machine"),
-    ):
-        cache_path().write_text(text, encoding="utf-8")
-        (note,) = catalog.chip("cpu:host").options["notes"]
-        assert "--calibrate" in note
-        assert why in note
-
-
 @pytest.mark.parametrize(
     "spec", ["cpu:pentium", "cpu:library=mlk", "cpu:caches=lukewarm", "cpu:threads=-3", "cpu:i7_5930k,threads=7"]
 )
@@ -340,8 +96,126 @@ def test_a_batch_of_seven_of_a_vector_reads_its_matrix_once() -> None:
     assert seven < 2 * one
 
 
+def running_w(spec: str) -> float:
+    """Return what a chip draws while it runs, whatever it does."""
+    chip = catalog.chip(spec)
+    return chip.energy.by_action["running", "cycle"].energy_pj * 1e-12 * chip.clock_hz
+
+
+def total_cycles(network: Network, chip: str, fmt: str = "fp32") -> list[int]:
+    return [one.timing.total_cycles for one in hwsim.simulate(network, on=chip, format=fmt).layers]
+
+
+def shuffled() -> Network:
+    """Return a change of layout that moves 7 x 13 x 17 elements, and one that leaves them where they are."""
+    net = NetworkBuilder("layouts")
+    x = net.input("x", (7, 13, 17))
+    net.reshape("flat", net.transpose("turned", x, (0, 2, 1)), (7, 221))
+    return net.build()
+
+
+@pytest.mark.parametrize("caches", ["warm", "cold"])
+def test_a_change_of_layout_costs_its_call_and_what_it_moves_whatever_the_caches_hold(caches: str) -> None:
+    chip = f"{VM},caches={caches}"
+    turned, flat = hwsim.simulate(shuffled(), on=chip, format="fp32").layers
+    call_s = flat.chip.options["cases"]["layout", "fp32"].constants.call_s
+    assert turned.timing.total_cycles > flat.timing.total_cycles >= call_s * flat.chip.clock_hz
+    assert flat.counts == {("running", "cycle", ""): flat.timing.total_cycles}
+    # read and written once, each word from memory where caches are cold
+    assert [turned.counts.get(("dram", what, operand), 0) for what, operand in (("read", "input"), ("write", "output"))
+            ] == [7 * 13 * 17 * (caches == "cold")] * 2  # fmt: skip
+
+
+@pytest.mark.parametrize("chip", ["cpu", VM, "cpu:i7_5930k", "cpu:sapphire_rapids,calibration=none"])
+@pytest.mark.parametrize("fmt", ["fp32", "int8"])
+def test_no_operator_does_more_in_a_cycle_than_there_are_lanes(chip: str, fmt: str) -> None:
+    for network in ("lstm:hidden=131,inputs=17,steps=3", "squeezenet", "mobilenet:version=2"):
+        for one in hwsim.simulate(network, on=chip, format=fmt).layers:
+            if not one.layer.is_mac and one.timing.total_cycles:
+                assert one.timing.total_cycles * one.chip.vector_lanes >= one.layer.operations
+                assert one.timing.compute_cycles * one.chip.vector_lanes >= one.layer.operations
+
+
+def test_a_vector_by_a_matrix_is_on_one_thread_of_mkl_with_one_call() -> None:
+    vector, rows = (
+        hwsim.simulate(network_of(linear(n, 131, 67)), on="cpu:i7_5930k", format="fp32").layers[0] for n in (1, 2)
+    )
+    threads = [one.mapping.blocks.threads for one in (vector, rows) if isinstance(one.mapping, BlockMapping)]
+    assert threads == [1, 6]
+    # 67 filters are 9 vectors of 8, 131 products each, 16 of which a core does per cycle: 64 filters in blocks of 32
+    assert vector.timing.compute_cycles == 2 * 131 * 32 // 16 + -(-131 * 8 // 16)
+    call_s = vector.chip.options["cases"]["gemm", "fp32"].constants.call_s
+    assert vector.timing.fill_cycles == -(-call_s * vector.chip.clock_hz // 1)
+
+
+def test_the_timeline_of_a_product_has_its_call_and_says_how_many_threads_compute() -> None:
+    def drawn(rows: int) -> list[tuple[str, str]]:
+        result = hwsim.simulate(network_of(linear(rows, 1031, 67)), on="cpu:i7_5930k", format="fp32")
+        (spans,) = map(list, engine.spans(result))
+        assert sum(one.cycles for one in spans) == result.layers[0].timing.total_cycles
+        assert [one.start_cycle for one in spans[:2]] == [0, spans[0].cycles]
+        return [(one.unit, one.name) for one in spans]
+
+    assert drawn(1) == [("library", "call"), ("cores", "blocks on 1 thread"), ("cores", "memory")]
+    assert drawn(2)[:2] == [("library", "call"), ("cores", "blocks on 6 threads")]
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("cpu:clock_mhz=1e-9", "is less than 1 Hz"),
+        ("cpu:bandwidth_gb_s=1e-30", "bandwidth_gb_s=1e-30 is less than 2^-40 bits per cycle"),
+    ],
+)
+def test_what_is_next_to_nothing_is_refused(spec: str, said: str) -> None:
+    with pytest.raises(InputError) as error:
+        catalog.chip(spec)
+    assert said in str(error.value)
+
+
 def test_energy_is_the_power_of_a_busy_die_and_actions() -> None:
     result = hwsim.simulate("mlp", on="cpu")
-    idle = sum(one.energy_pj["idle"] for one in result.layers)
-    assert idle == pytest.approx(145 * result.total["seconds"] * 1e12)
-    assert replace(result.layers[0]).total_energy_pj > result.layers[0].energy_pj["idle"]
+    running = sum(one.energy_pj["running"] for one in result.layers)
+    assert running == pytest.approx(145 * result.total["seconds"] * 1e12)
+    assert replace(result.layers[0]).total_energy_pj > result.layers[0].energy_pj["running"]
+
+
+def test_busy_power_is_published_in_proportion_to_another_tdp_and_half_of_that_where_it_is_not() -> None:
+    assert running_w("cpu:i7_5930k") == pytest.approx(73)
+    assert running_w("cpu:i7_5930k,tdp_w=70") == pytest.approx(73 * 70 / 140)
+    assert running_w("cpu:sapphire_rapids,tdp_w=300") == pytest.approx(150)
+
+
+def test_the_power_of_every_machine_has_the_source_of_its_own_row() -> None:
+    said = {name: str(catalog.chip(f"cpu:{name}").sources["power while running"]) for name in (
+        "haswell_e5_2699v3", "i7_5930k", "i7_5930k,tdp_w=70", "sapphire_rapids",
+    )}  # fmt: skip
+    assert "Jouppi" in said["haswell_e5_2699v3"]
+    assert "EIE" in said["i7_5930k"]
+    assert "Jouppi" not in said["i7_5930k"]
+    assert "73 W at 140 W" in said["i7_5930k,tdp_w=70"]
+    assert said["sapphire_rapids"].startswith("assumed: half of the TDP")
+
+
+def test_no_quantity_of_a_published_machine_is_said_twice() -> None:
+    said = [(row["machine"], row["quantity"]) for row in table("cpus")]
+    assert len(said) == len(set(said))
+
+
+def test_facts_of_the_measured_machine_say_what_was_measured_and_what_fitted() -> None:
+    sources = catalog.chip(VM).sources
+    assert "fitted together with gemm" in str(sources["keep_s"])
+    assert "fitted on 5 shapes" in str(sources["keep_s"])
+    assert "less its layer" in str(sources["call_s"])
+    assert sources["tdp_w"].is_assumed
+    assert sources["l3_bytes"].is_assumed
+    assert not sources["core_bytes_s"].is_assumed
+    # what two cores get of memory is what their datasheet value is taken from
+    assert sources["bandwidth_gb_s"] == sources["memory_bytes_s"]
+
+
+def test_without_calibration_nothing_that_was_fitted_is_left() -> None:
+    chip = catalog.chip(f"{VM},calibration=none")
+    assert chip.options["machine"].keep_s == inf
+    assert chip.options["call_s"] == 0
+    assert "keep_s" not in chip.sources

@@ -158,9 +158,9 @@ def test_scaling_there_and_back_is_the_identity(one: float, other: float) -> Non
 
 @pytest.mark.parametrize("node_nm", [5, 6.99, 131, 180])
 def test_a_node_outside_the_published_ones_is_refused(node_nm: float) -> None:
-    with pytest.raises(InputError, match=f"no energy scaling for {node_nm:g} nm; nodes from 7 to 130 nm are known"):
+    with pytest.raises(InputError, match=f"no scaling for {node_nm:g} nm; nodes from 7 to 130 nm are known"):
         energy_factor(node_nm)
-    with pytest.raises(InputError, match="no energy scaling"):
+    with pytest.raises(InputError, match="no scaling"):
         catalog.chip(f"systolic:node_nm={node_nm}")
 
 

@@ -15,7 +15,9 @@ from hwsim import catalog
 from hwsim.chips.gpu import LINEAGE, cases_of, datasheet, formats_of
 from hwsim.errors import InputError
 from hwsim.ir import Layer, NetworkBuilder
-from hwsim.mapping.gpu.attention import found_in
+from hwsim.mapping.gpu.attention import decode_cycles, found_in
+from hwsim.mapping.gpu.constants import CHOSEN
+from hwsim.mapping.gpu.kernel import machine_of
 from hwsim.measured import CALIBRATIONS, calibrated_machines, calibrations
 from hwsim.published import table
 
@@ -50,8 +52,12 @@ def test_formats_are_those_of_the_generation() -> None:
         ("gpu:h100,calibration=some", "calibration=some is not one of its choices"),
         ("gpu:h100,tdp_w=-1", "tdp_w=-1 must be above 0"),
         ("gpu:h100,bandwidth_gb_s=inf", "bandwidth_gb_s=inf must be above 0 and finite"),
-        ("gpu:h100,clock_mhz=1e-9", "clock_mhz is less than 1 Hz"),
-        ("gpu:h100,l2_mib=1e-9", "l2_mib is less than a bit"),
+        ("gpu:h100,clock_mhz=1e-9", "clock_mhz=1e-09 is less than 1 Hz"),
+        ("gpu:h100,clock_mhz=1e30", "clock_mhz=1e+30 leaves less than 2^-40 bits per cycle of bandwidth_gb_s=3350"),
+        ("gpu:h100,clock_mhz=1e305", "clock_mhz=1e+305 is not finite in Hz"),
+        ("gpu:h100,bandwidth_gb_s=1e-30", "bandwidth_gb_s=1e-30 is less than 2^-40 bits per cycle"),
+        ("gpu:h100,tdp_w=350", "tdp_w=350 is not above the 350 W that 'h100' draws while kernels run"),
+        ("gpu:h100,l2_mib=1e-9", "l2_mib=1e-09 is less than a bit"),
     ],
 )
 def test_a_machine_that_cannot_be_is_refused_in_a_sentence(spec: str, said: str) -> None:
@@ -73,7 +79,8 @@ def test_every_fitted_constant_is_listed_with_what_it_was_fitted_on() -> None:
 def test_constants_of_an_unmeasured_machine_are_assumed_and_name_their_owner(machine: str) -> None:
     cases = cases_of(machine, "direct", "fitted", datasheet(machine)[0])
     assert all(case.source.is_assumed for case in cases.values())
-    assert "Kepler was not measured" in cases["gemm", "fp32"].source.locator
+    assert "a calibration by hand, of no measured kernel" in cases["gemm", "fp32"].source.locator
+    assert "K80's roofline in Jouppi et al., ISCA 2017" in cases["gemm", "fp32"].source.locator
     assert "v100_pcie's elementwise in fp32" in cases["elementwise", "fp32"].source.locator
 
 
@@ -90,7 +97,48 @@ def test_shipped_calibrations_are_of_presets_and_on_at_most_40_shapes_a_case() -
     assert set(MEASURED) <= set(calibrated_machines())
     for machine in MEASURED:
         with (CALIBRATIONS / f"{machine}.csv").open(newline="", encoding="utf-8") as file:
-            assert all(0 < int(row["shapes"]) <= 40 and row["work"] for row in csv.DictReader(file))
+            rows = list(csv.DictReader(file))
+        assert all(0 <= int(row["shapes"]) <= 40 and row["work"] for row in rows)
+        for row in rows:
+            unfitted = row["constant"] in CHOSEN or row["constant"].startswith("tile_")
+            assert unfitted == (row["shapes"] == "0") == row["locator"].endswith("not fitted"), row["constant"]
+
+
+def test_constants_that_were_chosen_are_listed_apart_from_fitted_ones() -> None:
+    sources = {row["what"]: row["source"] for row in hwsim.simulate("mlp:hidden=13", on="gpu:titan_x").sources}
+    fitted, _, chosen = sources["gpu constants of gemm in fp32"].partition("; chosen, not fitted: ")
+    assert "fitted on 40 shapes: efficiency 0.79" in fitted
+    assert chosen == "tile_128x128 1, tile_64x128 1, tile_128x64 1, tile_8x128 1, narrow_columns 8"
+    borrowed = sources["gpu constants of elementwise in fp32"]
+    assert borrowed.startswith("assumed: v100_pcie's elementwise")
+    assert borrowed.endswith("; chosen, not fitted: launch_us 4")
+
+
+def test_a_matrix_by_a_vector_has_one_measured_row_that_other_machines_borrow() -> None:
+    own, other, bare = (
+        cases_of(machine, library, calibration, datasheet(machine)[0])["gemv", "fp32"]
+        for machine, library, calibration in (
+            ("titan_x", "direct", "fitted"), ("h100", "graph", "fitted"), ("titan_x", "direct", "none"),
+        )
+    )  # fmt: skip
+    # (1024 x 500000 + 8 x 500000 + 8 x 1024) words of 4 bytes in 7.321 ms are 281.93 of 336 GB/s
+    assert own.values[0] == pytest.approx(2064.032768 / 7.321 / 336, rel=1e-5)
+    assert own.values[1] == 4.0
+    assert (own.source.work, own.shapes, own.source.is_assumed) == ("baidu-research/DeepBench", 1, False)
+    assert other.values == (own.values[0], 1.3)
+    assert other.source.is_assumed
+    assert other.source.locator.startswith("titan_x's gemv in fp32 by direct (baidu-research/DeepBench")
+    assert bare.values == (1.0, 0.0)
+
+
+@pytest.mark.parametrize("machine", ["h100", "titan_x"])
+def test_no_block_of_a_matrix_by_a_vector_takes_no_time(machine: str) -> None:
+    one = hwsim.simulate(network_of(linear(1, 3001, 501)), on=f"gpu:{machine},calibration=none", format="fp32")
+    assert one.layers[0].mapping.kernel.block_cycles > 0  # type: ignore[union-attr]
+    stepped = hwsim.simulate(
+        network_of(linear(1, 3001, 501)), on=f"gpu:{machine},calibration=none", format="fp32", fidelity="stepped"
+    )
+    assert stepped.rows == one.rows
 
 
 def test_the_datasheet_alone_is_faster_than_what_is_measured() -> None:
@@ -145,6 +193,9 @@ def test_less_power_throttles_a_large_product_and_says_so() -> None:
     assert half.total["seconds"] > 1.5 * full.total["seconds"]
     assert half.rows[0]["throttled_fraction"] > full.rows[0]["throttled_fraction"] > 0
     assert half.total["average_power_w"] <= 500.1
+    # the limit leaves the machine what it is: energies stay, and what it draws while kernels run
+    assert half.chip.energy == full.chip.energy
+    assert half.layers[0].energy_pj["running"] == pytest.approx(350 * half.total["seconds"] * 1e12)
     assert "1 layers run below their speed because the chip's power is limited" in half.notes
 
 
@@ -173,6 +224,26 @@ def test_fused_attention_keeps_the_scores_on_the_chip() -> None:
     assert moved < sum(row["dram_read_bytes"] + row["dram_write_bytes"] for row in apart.rows)
     assert hwsim.simulate("attention", on="gpu:h100", format="fp32").rows[0]["algorithm"] == "gemm"
     assert hwsim.simulate("attention", on="gpu:h100,library=direct").rows[0]["algorithm"] == "gemm"
+
+
+def test_attention_that_the_library_cannot_fuse_is_noted() -> None:
+    notes = {
+        fmt: [note for note in hwsim.simulate("attention", on="gpu:h100", format=fmt).notes if "attention=" in note]
+        for fmt in ("bf16", "fp32")
+    }
+    assert notes["bf16"] == []
+    assert notes["fp32"] == ["attention=fused has no kernel in fp32: 1 attention computed by a kernel per product"]
+
+
+def test_one_query_takes_the_kernel_of_decoding() -> None:
+    net = NetworkBuilder("decode")
+    queries, keys, values = net.input("q", (3, 1, 64)), net.input("k", (3, 64, 512)), net.input("v", (3, 512, 64))
+    net.matmul("sums", net.softmax("softmax", net.matmul("scores", queries, keys)), values)
+    one = hwsim.simulate(net.build(), on="gpu:h100", format="bf16")
+    machine, case = machine_of(one.chip, "bf16"), one.chip.options["cases"]["attention", "bf16"]
+    expected = decode_cycles(1, 512, 3, 3, 64, 2, machine, case)
+    assert [row["algorithm"] for row in one.rows] == ["attention", "", "attention"]
+    assert sum(row["total_cycles"] for row in one.rows) == pytest.approx(expected, abs=1)
 
 
 def test_weights_of_a_recurrent_layer_stay_in_l2_if_they_fit() -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from math import ceil, floor, sqrt
+from types import ModuleType
 
 import pytest
 from strategies import conv
 
 from hwsim.arch import Source
 from hwsim.ir import Layer
-from hwsim.mapping.gpu import attention, convolution, matrix, stream
-from hwsim.mapping.gpu.constants import Case, array, case_of
+from hwsim.mapping.gpu import attention, attention_kernels, convolution, kernels, matrix, stream
+from hwsim.mapping.gpu.constants import ATTENTION, CONVOLUTION, VECTOR, Case, array, case_of
 
 SMS, RATE, DRAM, US = 4, 128, 32, 1000
 MACHINE = array((float(SMS), float(RATE), float(DRAM), float(US)))
@@ -19,6 +20,33 @@ MACHINE = array((float(SMS), float(RATE), float(DRAM), float(US)))
 
 def case(op_class: str, path: str = "simt", library: str = "eager", **constants: float) -> Case:
     return case_of(op_class, path, library, constants, Source.assumed("a test"), 0)
+
+
+@pytest.mark.parametrize(
+    ("module", "prefix", "names"),
+    [(kernels, "", CONVOLUTION), (kernels, "VECTOR_", list(VECTOR)[:4]), (attention_kernels, "", ATTENTION)],
+)
+def test_compiled_kernels_know_the_place_of_every_constant(module: ModuleType, prefix: str, names: list[str]) -> None:
+    assert [getattr(module, prefix + name.upper()) for name in names] == list(range(len(names)))
+
+
+def test_only_one_vector_is_multiplied_by_a_warp_per_output() -> None:
+    blocks, warps = case("gemm", bandwidth_share=0.5), case("gemv", stream_share=0.8)
+    assert [
+        matrix.product(1, rows, 4096, 4096, 4.0 * 4096**2, 4, MACHINE, blocks, vector).algorithm
+        for rows, vector in ((1, warps), (2, warps), (1, None))
+    ] == ["gemv", "gemm", "gemm"]
+
+
+def test_a_warp_waits_for_one_line_after_the_other() -> None:
+    # 4096 floats are 128 lines of 32 for a warp, and 8 blocks of 64 warps on 4 SMs
+    one = matrix.gemv(1, 512, 4096, 4.0 * 512 * 4096, 4, MACHINE, case("gemv", stream_share=0.6))
+    latency = SMS * 64 * 128 / DRAM * sqrt(1 / 0.6**2 - 1)
+    assert one.block_cycles == ceil((128 + 1.5) * latency)
+    assert one.sm_cycles == 2 * one.block_cycles
+    assert one.total_cycles == ceil(sqrt((4 * 512 * 4096 / DRAM) ** 2 + one.sm_cycles**2))
+    # nothing to wait for: 64 outputs of 4096 products at 128 per cycle
+    assert matrix.gemv(1, 64, 4096, 0.0, 4, MACHINE, case("gemv")).block_cycles == 64 * 4096 // RATE
 
 
 def test_blocks_run_in_waves_of_which_the_last_is_shorter() -> None:

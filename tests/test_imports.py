@@ -37,10 +37,11 @@ MAY_IMPORT = {
     "catalog": before("chips") | {"spec"},
     "precision": before("chips") | {"catalog"},
     "simulate": before("chips") | {"catalog", "functional", "precision"},
-    "measure": before("chips") | {"catalog", "functional", "simulate", "results"},
-    "cli": before("chips") | {"catalog", "precision", "simulate", "measure", "results", "hwsim"},
+    "measure": before("chips") | {"catalog", "spec", "functional", "simulate", "results"},
+    "sweep": before("chips") | {"catalog", "spec", "simulate", "precision", "results"},
+    "cli": before("chips") | {"catalog", "precision", "simulate", "sweep", "measure", "results", "hwsim"},
     "__main__": {"cli"},
-    "hwsim": before("chips") | {"catalog", "simulate", "results"},
+    "hwsim": before("chips") | {"catalog", "simulate", "results", "sweep"},
     **dict.fromkeys(LEAVES, {*PIPELINE, "functional"} - {"chips"}),
 }
 
@@ -50,6 +51,9 @@ EXCEPTIONS = {
     ("hwsim.measure.record", "hwsim"): "every measurement states the version",
     ("hwsim.measure.beside", "hwsim"): "every comparison states the version",
     ("hwsim.results.store", "hwsim"): "every folder states the version",
+    ("hwsim.sweep.schema", "hwsim"): "every study states the version",
+    ("hwsim.sweep.executors", "hwsim"): "workers on other machines are of the same version",
+    ("hwsim.sweep.summary", "hwsim"): "every summary states the version",
     ("hwsim.results.store", "hwsim.catalog"): "figures and timelines are of reports and engines found by name",
 }
 """Imports against the flow. They stand inside functions, so that modules still load one way."""

@@ -10,7 +10,8 @@ from strategies import conv, linear, network_of
 
 import hwsim
 from hwsim import NetworkResult, catalog
-from hwsim.chips.isca2016 import RF_BYTES, divided, isca2016, memory_mm2
+from hwsim.arch.area import sram_mm2
+from hwsim.chips.isca2016 import RF_BYTES, divided, isca2016
 from hwsim.engine.isca2016 import action_counts
 from hwsim.errors import InputError
 from hwsim.formats.fixed16 import fixed16
@@ -92,18 +93,18 @@ def mapping(layer: hwsim.ir.Layer, dataflow: str) -> AccessMapping:
 @every_dataflow
 def test_every_dataflow_has_the_same_storage_area(dataflow: str) -> None:
     registers, buffer = divided(256, 512, 128 * 1024)[dataflow]
-    area = 256 * memory_mm2(512) + memory_mm2(128 * 1024)
-    assert 256 * memory_mm2(registers) + memory_mm2(buffer) == pytest.approx(area, rel=1e-5)
+    area = 256 * sram_mm2(512) + sram_mm2(128 * 1024)
+    assert 256 * sram_mm2(registers) + sram_mm2(buffer) == pytest.approx(area, rel=1e-5)
     # what RS keeps in registers is a buffer of more than twice the size in NLR
     assert divided(256, 512, 128 * 1024)["isca_no_local_reuse"][1] > 2.2 * 128 * 1024
 
 
 def test_areas_between_and_beside_those_of_the_table_follow_its_areas_per_byte() -> None:
     areas = {int(row["capacity_bytes"]): float(row["area_mm2"]) for row in table("sram_area")}
-    assert memory_mm2(4096) == pytest.approx(areas[4096])
-    assert areas[4096] < memory_mm2(6000) < areas[8192]
-    assert memory_mm2(64) == pytest.approx(areas[512] / 8)
-    assert memory_mm2(4 * 2**20) == pytest.approx(4 * areas[2**20])
+    assert sram_mm2(4096) == pytest.approx(areas[4096])
+    assert areas[4096] < sram_mm2(6000) < areas[8192]
+    assert sram_mm2(64) == pytest.approx(areas[512] / 8)
+    assert sram_mm2(4 * 2**20) == pytest.approx(4 * areas[2**20])
 
 
 def test_weight_stationary_cannot_hold_the_sums_of_a_large_batch() -> None:

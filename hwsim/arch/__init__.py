@@ -6,7 +6,9 @@
 | `technology`       | scaling between process nodes                                    |
 | `energy`           | `EnergyTable`: energy per action                                 |
 | `reference_energy` | entries from the published 45 nm tables                          |
+| `area`             | area of arithmetic, memories and printed dies                    |
 | `accelerator`      | `Accelerator`, `PEArray`, `MemoryLevel`                          |
+| `rate`             | clocks, and bandwidths as bits per cycle                         |
 """
 
 from hwsim.arch.accelerator import Accelerator, MemoryLevel, PEArray

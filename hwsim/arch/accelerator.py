@@ -9,6 +9,7 @@ from functools import cached_property
 from math import inf
 from typing import Any, Literal
 
+from hwsim.arch.area import Area, unknown
 from hwsim.arch.energy import EnergyTable
 from hwsim.arch.source import Source
 from hwsim.errors import InputError, near_match
@@ -70,7 +71,8 @@ class Accelerator:
     single elements run on results before they leave the chip. A chip with a `host` gets the network's inputs from it,
     gives it the results and keeps all activations between, so that only weights come from off-chip memory. Without
     `vector_lanes` all but products is left to the host. `options` are what the chip's own dataflow and engine read
-    besides, by name; they say which.
+    besides, by name; they say which. `area` gives what is known of its size with
+    the arithmetic of a format.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Accelerator:
     host: MemoryLevel | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, object] = field(default_factory=dict)
+    area: Area = field(default=unknown, compare=False)
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -111,6 +114,11 @@ class Accelerator:
     def peak_macs_per_cycle(self, fmt: NumberFormat) -> float:
         """Return the multiply-accumulates of all PEs per cycle, a fraction where a few PEs take several for one."""
         return float(self.array.rows * self.array.cols * self.array.macs_per_cycle[fmt.name])
+
+    def area_mm2(self, fmt: NumberFormat) -> float | None:
+        """Return the area [mm2] with the arithmetic of `fmt` alone, None where nothing is known of it."""
+        known = self.area(fmt)
+        return sum(one.area_mm2 for one in known) if known else None
 
     @cached_property
     def level(self) -> Mapping[str, MemoryLevel]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from statistics import geometric_mean
+from typing import NamedTuple
 
 from hwsim.arch.energy import EnergyEntry
 from hwsim.arch.source import Source
@@ -15,43 +16,53 @@ LEAST_BITS = {"int": 8, "fp": 16}
 """Narrowest numbers of each kind in the table."""
 
 
-def arithmetic(operation: str, fmt: str) -> tuple[float, float, Source]:
+class Quantity(NamedTuple):
+    """A shipped table of arithmetic, and its column of values."""
+
+    table: str
+    column: str
+
+
+ENERGY, AREA = Quantity("energy", "energy_pj"), Quantity("area", "area_um2")
+
+
+def arithmetic(operation: str, fmt: str, of: Quantity = ENERGY) -> tuple[float, float, Source]:
     """Return (pJ, node [nm], source) of "add" or "multiply" on numbers of format `fmt`: "int8", "fp19", "int8x16".
 
     What is not in the table is assumed and says so: other widths lie on a power of the width through those of 8 and 32
     bits, or 16 and 32 in floating point, a product of two widths at their geometric mean, and bfloat16 costs at most
-    what fp16 does.
+    what fp16 does. The same is said of their areas [um2].
     """
-    known = {row["operation"]: row for row in table("energy")}
+    known = {row["operation"]: row for row in table(of.table)}
     row = known.get(f"{operation}_{fmt}")
     if row is not None:
-        return float(row["energy_pj"]), float(row["node_nm"]), _source(row)
+        return float(row[of.column]), float(row["node_nm"]), _source(row)
     if fmt == "bf16":
-        energy_pj, node_nm, source = arithmetic(operation, "fp16")
-        return energy_pj, node_nm, Source.assumed(f"bf16 {operation} taken as fp16's, an upper bound ({source})")
+        value, node_nm, source = arithmetic(operation, "fp16", of)
+        return value, node_nm, Source.assumed(f"bf16 {operation} taken as fp16's, an upper bound ({source})")
     kind = "fp" if fmt.startswith("fp") else "int"
     least = LEAST_BITS[kind]
     bits = geometric_mean(map(int, fmt.removeprefix(kind).split("x")))
     low, high = known[f"{operation}_{kind}{least}"], known[f"{operation}_{kind}32"]
-    points = [(float(least), float(low["energy_pj"])), (32.0, float(high["energy_pj"]))]
+    points = [(float(least), float(low[of.column])), (32.0, float(high[of.column]))]
     why = f"{fmt} {operation} on a power of the width through the {least} and 32 bit entries ({_source(low)})"
     return log_interpolate(bits, points), float(low["node_nm"]), Source.assumed(why)
 
 
-def product(fmt: NumberFormat) -> tuple[float, float, Source]:
+def product(fmt: NumberFormat, of: Quantity = ENERGY) -> tuple[float, float, Source]:
     """Return (pJ, node [nm], source) of a multiplication in `fmt`, by its kind and the widths that a multiplier reads.
 
     Of two numbers that are -1 and 1 it is an XNOR gate, taken as a sixteenth of the addition of 8-bit integers: one
     gate of the two XORs in each of its 8 full adders.
     """
     if len(fmt.levels) == 2:
-        energy_pj, node_nm, source = arithmetic("add", "int8")
+        value, node_nm, source = arithmetic("add", "int8", of)
         why = f"{fmt.name} multiply is one XNOR, taken as a sixteenth of an int8 add: two XORs in each full adder"
-        return energy_pj / 16, node_nm, Source.assumed(f"{why} ({source})")
+        return value / 16, node_nm, Source.assumed(f"{why} ({source})")
     weight, given = fmt.multiplied_bits("weight"), fmt.multiplied_bits("input")
     if fmt.name == "bf16":
-        return arithmetic("multiply", "bf16")
-    return arithmetic("multiply", f"{fmt.kind}{weight}x{given}" if weight != given else f"{fmt.kind}{given}")
+        return arithmetic("multiply", "bf16", of)
+    return arithmetic("multiply", f"{fmt.kind}{weight}x{given}" if weight != given else f"{fmt.kind}{given}", of)
 
 
 def mac_entry(fmt: NumberFormat, node_nm: float) -> EnergyEntry:

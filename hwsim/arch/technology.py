@@ -1,4 +1,4 @@
-"""Scaling of energy between process nodes."""
+"""Scaling of energy and area between process nodes."""
 
 from __future__ import annotations
 
@@ -17,18 +17,30 @@ def energy_factor(node_nm: float, supply_v: float = SUPPLY_V) -> float:
 
     Between two of its nodes the factor is interpolated, log f over log node. Raises `InputError` outside 7 ... 130 nm.
     """
-    factors = sorted(
+    factors = [
         (
             float(row["node_nm"]),
             float(row["a2_per_v2"]) * supply_v**2 + float(row["a1_per_v"]) * supply_v + float(row["a0"]),
         )
         for row in table("technology")
-    )
-    if not factors[0][0] <= node_nm <= factors[-1][0]:
-        raise InputError(
-            f"no energy scaling for {node_nm:g} nm; nodes from {factors[0][0]:g} to {factors[-1][0]:g} nm are known"
-        )
-    return log_interpolate(node_nm, factors)
+    ]
+    return _between(node_nm, factors)
+
+
+def _between(node_nm: float, factors: list[tuple[float, float]]) -> float:
+    """Return the factor at `node_nm`; raises `InputError` outside the nodes that have one."""
+    known = sorted(factors)
+    if not known[0][0] <= node_nm <= known[-1][0]:
+        raise InputError(f"no scaling for {node_nm:g} nm; nodes from {known[0][0]:g} to {known[-1][0]:g} nm are known")
+    return log_interpolate(node_nm, known)
+
+
+def area_factor(node_nm: float) -> float:
+    """Return the area of a circuit over that at 45 nm (Stillmaker and Baas, Integration 58, 2017, table of factors).
+
+    Between two of its nodes the factor is interpolated, log factor over log node. Raises `InputError` outside them.
+    """
+    return _between(node_nm, [(float(row["node_nm"]), float(row["area_over_45nm"])) for row in table("technology")])
 
 
 def scale_energy(energy_pj: float, from_nm: float, to_nm: float) -> float:

@@ -17,10 +17,13 @@ Chen et al., DaDianNao: A Machine-Learning Supercomputer, MICRO 2014.
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 
 from hwsim.arch import Accelerator, EnergyEntry, EnergyTable, MemoryLevel, PEArray, Source
 from hwsim.arch.accelerator import check_choice, check_positive
+from hwsim.arch.area import AreaEntry
 from hwsim.arch.energy import table_of
+from hwsim.arch.rate import clock_hz_of, gb_s_per_cycle
 from hwsim.arch.reference_energy import sram_entries
 from hwsim.errors import InputError
 from hwsim.formats import NumberFormat
@@ -29,13 +32,14 @@ from hwsim.formats.fixed32 import fixed32
 from hwsim.mapping.nodes import Lanes
 from hwsim.mapping.nodes_grid import Nodes
 from hwsim.published import table
-from hwsim.units import gb_s_to_bits_s, kib_to_bits, mhz_to_hz, mib_to_bits, w_to_pj_per_cycle
+from hwsim.units import gb_s_to_bits_s, kib_to_bits, mib_to_bits, um2_to_mm2, w_to_pj_per_cycle
 
 WORK = "Chen et al., DaDianNao: A Machine-Learning Supercomputer, MICRO"
 NODE_NM = 28
 TILES, LANES = 16, Lanes(16, 16)
 BANKS, ROW_BITS = 4, 4096
 BUFFER_KIB = 32
+TABLE_TILE_MIB, TABLE_CENTRAL_MIB = 2, 4
 LINKS, DIRECTIONS = 4, 2
 MULTIPLIERS, ADDERS = 256 + 32, 256 + 32
 """Of a tile, 16 bits wide; 32 of each interpolate transfer functions."""
@@ -88,10 +92,16 @@ SOURCES = {
     "copies of kernels": Source.assumed(
         "made before the run; of a network, every synapse counts once towards capacity"
     ),
-    "MAC energy": _paper("Table VI: power of the tiles less that of their eDRAM and buffers, over all multiplications"),
-    "control energy": _paper("Table VI: power of the central block less its eDRAM, in every cycle"),
-    "link energy": _paper("Table VI: power of the HyperTransport interfaces over all bits of four links both ways"),
-    "power": _paper("Table VI: at full activity, where the sum over the parts is what is fitted"),
+    "MAC energy": _paper(
+        "calibration on Table VI: power of the tiles less that of their eDRAM and buffers, over all multiplications"
+    ),
+    "control energy": _paper("calibration on Table VI: power of the central block less its eDRAM, in every cycle"),
+    "link energy": _paper(
+        "calibration on Table VI: power of the HyperTransport interfaces over all bits of four links both ways"
+    ),
+    "power": _paper(
+        "calibration on Table VI: at full activity, the sum over the parts is what is fitted, by construction"
+    ),
 }
 
 
@@ -119,8 +129,8 @@ def dadiannao(
     check_choice("dadiannao", "topology", topology, ("mesh", "torus", "ring"))
     if nodes > LARGEST_NODES:
         raise InputError(f"chip 'dadiannao': nodes={nodes} are more than the {LARGEST_NODES} that are simulated")
-    clock_hz = mhz_to_hz(clock_mhz)
-    rate = _link_rate(link_gb_s, clock_hz)
+    clock_hz = clock_hz_of("dadiannao", clock_mhz)
+    rate = gb_s_per_cycle("dadiannao", "link_gb_s", link_gb_s, clock_hz)
     latency = Fraction(repr(link_latency_ns)) * clock_hz / 10**9
     tile_bits, central_bits = mib_to_bits(tile_edram_mib), mib_to_bits(central_edram_mib)
     if min(tile_bits, central_bits) < ROW_BITS:
@@ -152,6 +162,7 @@ def dadiannao(
             "peak_tops": {fmt.name: nodes * peak_tops(fmt, clock_hz) for fmt in (fixed16, fixed32)},
         },
         parameters={**sizes, "topology": topology, **rest},
+        area=partial(_area, nodes, tile_edram_mib, central_edram_mib),
     )
 
 
@@ -210,7 +221,11 @@ def energy() -> EnergyTable:
         memories,
         [
             _entry(
-                "fat_tree", "send", per_cycle["Wires"] / LANES.inputs, fixed16.bits, _paper("Table VI: power of wires")
+                "fat_tree",
+                "send",
+                per_cycle["Wires"] / LANES.inputs,
+                fixed16.bits,
+                _paper("calibration on Table VI: power of wires"),
             ),
             _entry("link", "send", per_cycle["HTs"] / words, fixed16.bits, SOURCES["link energy"]),
             _entry(
@@ -219,6 +234,18 @@ def energy() -> EnergyTable:
             _entry("vector", fixed16.name, mac_pj, 0, vector),
             _entry("vector", fixed32.name, 2 * mac_pj, 0, vector),
         ],
+    )
+
+
+def _area(nodes: int, tile_mib: float, central_mib: float, fmt: NumberFormat) -> tuple[AreaEntry, ...]:
+    """Return Table VI's blocks times nodes; more or less eDRAM takes what a MiB of it takes there."""
+    um2 = {row["block"]: float(row["area_um2"]) for row in table("dadiannao_table6")}
+    um2_per_mib = um2["Memory"] / (TILES * TABLE_TILE_MIB + TABLE_CENTRAL_MIB)
+    more = {"Tiles": TILES * (tile_mib - TABLE_TILE_MIB), "Central Block": central_mib - TABLE_CENTRAL_MIB}
+    of_table = _paper("Table VI, eDRAM in proportion to its size")
+    return tuple(
+        AreaEntry(block.lower(), nodes * um2_to_mm2(um2[block] + um2_per_mib * more.get(block, 0)), of_table)
+        for block in ("Central Block", "Tiles", "HTs", "Wires", "Other")
     )
 
 
@@ -235,15 +262,6 @@ def _levels(nodes: int, tile_bits: int, central_bits: int) -> tuple[MemoryLevel,
 
 def _buffer_bits() -> int:
     return kib_to_bits(BUFFER_KIB)
-
-
-def _link_rate(gb_s: float, clock_hz: int) -> Fraction:
-    if clock_hz < 1:
-        raise InputError("chip 'dadiannao': clock_mhz is less than 1 Hz")
-    rate = (Fraction(repr(gb_s)) * round(gb_s_to_bits_s(1)) / clock_hz).limit_denominator(2**40)
-    if not rate:
-        raise InputError(f"chip 'dadiannao': link_gb_s={gb_s:g} is less than 2^-40 bits per cycle")
-    return rate
 
 
 def _edram(component: str) -> list[EnergyEntry]:

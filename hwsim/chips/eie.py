@@ -18,20 +18,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 
 from hwsim.arch import Accelerator, EnergyEntry, EnergyTable, MemoryLevel, PEArray, Source
 from hwsim.arch.accelerator import check_positive
+from hwsim.arch.area import AreaEntry
 from hwsim.arch.energy import table_of
+from hwsim.arch.rate import clock_hz_of
 from hwsim.arch.reference_energy import sram_entries
 from hwsim.errors import InputError
+from hwsim.formats import NumberFormat
 from hwsim.formats.codebook4 import codebook4
 from hwsim.published import table
-from hwsim.units import ceil_div, kib_to_bits, mhz_to_hz, mib_to_bits, w_to_pj_per_cycle
+from hwsim.units import ceil_div, kib_to_bits, mib_to_bits, um2_to_mm2, w_to_pj_per_cycle
 
 WORK = "Han et al., EIE: Efficient Inference Engine on Compressed Deep Neural Network, ISCA"
 NODE_NM = 45
 TABLE_CLOCK_HZ, TABLE_WIDTH_BITS, WORD_BITS = 800_000_000, 64, 16
 ACT_SRAM_KIB = 2
+TABLE_PES, TABLE_SPMAT_MIB, TABLE_FIFO_DEPTH, TABLE_BATCH_LENGTH = 64, 8, 8, 4096
+"""Sizes of the chip whose parts Table II prints."""
+
 LARGEST, LARGEST_PES = 2**20, 2**13
 """Most queue entries, registers and bits, and most PEs, that are simulated."""
 
@@ -50,6 +57,9 @@ PARTS = {
     "act_registers": "act_rw",
 }
 """The part of Table II that holds the power of each component."""
+
+OTHER_PARTS = ("lnzd_unit", "filler_cell")
+"""Parts of Table II that take area besides."""
 
 
 def _paper(locator: str) -> Source:
@@ -116,9 +126,10 @@ def eie(
     check_positive("eie", **sizes, **bits, **others)
     _check_sizes(**sizes, **bits, batch_length=batch_length)
     act_registers = ceil_div(batch_length, pes)
-    entry_bits, capacity, clock_hz = index_bits + codebook_bits, mib_to_bits(spmat_mib) // pes, mhz_to_hz(clock_mhz)
-    if capacity < entry_bits or clock_hz < 1:
-        raise InputError(f"chip 'eie': spmat_mib={spmat_mib:g} holds no entry or clock_mhz={clock_mhz:g} is below 1 Hz")
+    clock_hz = clock_hz_of("eie", clock_mhz)
+    entry_bits, capacity = index_bits + codebook_bits, mib_to_bits(spmat_mib) // pes
+    if capacity < entry_bits:
+        raise InputError(f"chip 'eie': spmat_mib={spmat_mib:g} holds no entry")
     return Accelerator(
         name="eie",
         clock_hz=clock_hz,
@@ -143,6 +154,7 @@ def eie(
             "lnzd_units": _tree_nodes(pes),
         },
         parameters={**sizes, **bits, **others},
+        area=partial(_area, pes, spmat_mib, fifo_depth, batch_length),
     )
 
 
@@ -181,6 +193,22 @@ def _levels(pes: int, spmat_bits: int, width_bits: int, registers: int) -> tuple
         MemoryLevel("ptr_sram", kib_to_bits(32), pointers, None, (), pes),
         MemoryLevel("spmat_sram", spmat_bits, read, None, ("weight",), pes),
         MemoryLevel("host", None, None, None, ()),
+    )
+
+
+def _area(pes: int, spmat_mib: float, fifo_depth: int, batch_length: int, fmt: NumberFormat) -> tuple[AreaEntry, ...]:
+    """Return Table II's parts of a PE times PEs; memories are in proportion to what they hold."""
+    sizes = {
+        "spmat_read": TABLE_PES * spmat_mib / TABLE_SPMAT_MIB,
+        "act_queue": pes * fifo_depth / TABLE_FIFO_DEPTH,
+        "act_rw": TABLE_PES * batch_length / TABLE_BATCH_LENGTH,
+        "lnzd_unit": _tree_nodes(pes),
+    }
+    of_table = _paper("Table II, area of a PE's parts, in proportion to their sizes")
+    return tuple(
+        AreaEntry(part, sizes.get(part, pes) * um2_to_mm2(float(row["area_um2"])), of_table)
+        for row in table("eie_table2")
+        if (part := row["component"]) in (*PARTS.values(), *OTHER_PARTS)
     )
 
 

@@ -23,12 +23,16 @@ Networks, JSSC 52(1), 2017.
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 
 from hwsim.arch import Accelerator, EnergyEntry, EnergyTable, MemoryLevel, PEArray, Source
 from hwsim.arch.accelerator import check_choice, check_positive
+from hwsim.arch.area import AreaEntry, printed, share
 from hwsim.arch.energy import table_of
+from hwsim.arch.rate import bits_per_cycle, clock_hz_of
 from hwsim.arch.reference_energy import dram_entries
 from hwsim.errors import InputError
+from hwsim.formats import NumberFormat
 from hwsim.formats.fixed16 import fixed16
 from hwsim.mapping.row_stationary_place import BANK_KIB, GIVEN, PUBLISHED, SEARCH, choices
 from hwsim.published import table
@@ -42,6 +46,9 @@ ISCA = (
     "Chen et al., Eyeriss: A Spatial Architecture for Energy-Efficient Dataflow for Convolutional Neural Networks, ISCA"
 )
 NODE_NM = 65
+PES, SPAD_WORDS, BUFFER_KIB = 168, 260, 108
+"""Of the chip whose area is printed."""
+
 OBJECTIVES = ("energy", "latency", "edp")
 TABLES = ("chip", "isca2016")
 LARGEST_SIDE = 1024
@@ -139,7 +146,7 @@ def eyeriss(
     check_choice("eyeriss", "zeros", zeros, (GIVEN, PUBLISHED))
     _check_words(networks, buffers)
     chosen = {"mapping": mapping, "objective": objective, "zeros": zeros}
-    clock_hz = mhz_to_hz(clock_mhz)
+    clock_hz = clock_hz_of("eyeriss", clock_mhz)
     return Accelerator(
         name="eyeriss",
         clock_hz=clock_hz,
@@ -160,7 +167,25 @@ def eyeriss(
         skips_zeros=energy == "chip",
         options={**chosen, **networks},
         parameters={**sizes, **buffers, **clocks, **networks, **chosen, "energy": energy},
+        area=partial(_area, rows * cols, ifmap_spad + filter_spad + psum_spad, glb_kib + filter_kib),
     )
+
+
+def _area(pes: int, spad_words: int, buffer_kib: float, fmt: NumberFormat) -> tuple[AreaEntry, ...]:
+    """Return the area of the core: the printed shares of the chip's, each in proportion to what it is the area of."""
+    core_mm2, of_core = printed("eyeriss", "core")
+    (arithmetic, of_arithmetic), (storage, of_storage) = share("eyeriss", "arithmetic"), share("eyeriss", "storage")
+    over_glb, of_ratio = share("eyeriss", "spads_over_glb")
+    more_pes, glb = pes / PES, storage / (1 + over_glb)
+    proportional = "in proportion to PEs" if pes != PES else "as printed"
+    rest = Source.assumed(f"what is left of the core ({of_core}): control and networks, {proportional}")
+    parts = {
+        "mac": (arithmetic * more_pes, of_arithmetic),
+        "spads": ((storage - glb) * more_pes * spad_words / SPAD_WORDS, of_storage),
+        "glb": (glb * buffer_kib / BUFFER_KIB, of_ratio),
+        "rest": ((1 - arithmetic - storage) * more_pes, rest),
+    }
+    return tuple(AreaEntry(part, core_mm2 * size, source) for part, (size, source) in parts.items())
 
 
 def chip_energy() -> EnergyTable:
@@ -232,9 +257,6 @@ def _scratchpads(pes: int, ifmap: int, filters: int, psum: int) -> tuple[MemoryL
 
 
 def _dram(link_bits: int, link_mhz: float, clock_hz: int) -> MemoryLevel:
-    if clock_hz < 1:
-        raise InputError("chip 'eyeriss': clock_mhz is less than 1 Hz")
-    rate = Fraction(link_bits * mhz_to_hz(link_mhz), clock_hz).limit_denominator(LARGEST_DENOMINATOR)
-    if not rate:
-        raise InputError(f"chip 'eyeriss': link_mhz={link_mhz:g} is less than 2^-20 bits per cycle")
+    bits_s = link_bits * mhz_to_hz(link_mhz)
+    rate = bits_per_cycle("eyeriss", "link_mhz", link_mhz, bits_s, clock_hz, LARGEST_DENOMINATOR)
     return MemoryLevel("dram", None, rate, rate, ("input", "weight", "output"))

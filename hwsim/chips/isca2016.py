@@ -17,18 +17,19 @@ Energy-Efficient Dataflow for Convolutional Neural Networks, ISCA 2016.
 
 from __future__ import annotations
 
-from fractions import Fraction
 from math import inf, isqrt
 
 from hwsim.arch import Accelerator, EnergyEntry, EnergyTable, MemoryLevel, PEArray, Source
 from hwsim.arch.accelerator import check_positive
+from hwsim.arch.area import sram_mm2
 from hwsim.arch.energy import table_of
+from hwsim.arch.rate import clock_hz_of, gb_s_per_cycle
 from hwsim.arch.reference_energy import arithmetic
-from hwsim.arch.technology import log_interpolate, scale_energy
+from hwsim.arch.technology import scale_energy
 from hwsim.errors import InputError
 from hwsim.formats.fixed16 import fixed16
 from hwsim.published import table
-from hwsim.units import BITS_PER_BYTE, gb_s_to_bits_s, kib_to_bits, mhz_to_hz
+from hwsim.units import BITS_PER_BYTE, kib_to_bits
 
 WORK = "Chen, Emer and Sze, Eyeriss: A Spatial Architecture for Energy-Efficient Dataflow for CNNs, ISCA"
 NODE_NM = 65
@@ -85,8 +86,8 @@ def isca2016(
     ratios = {f"{level}_cost": cost for level, cost in costs.items()}
     unlimited = bandwidth_gb_s == inf
     check_positive("isca2016", **sizes, **ratios, bandwidth_gb_s=1 if unlimited else bandwidth_gb_s)
-    clock_hz, buffer_bytes = mhz_to_hz(clock_mhz), kib_to_bits(sizes["buffer_kib"]) // BITS_PER_BYTE
-    rate = None if unlimited else _bits_per_cycle(bandwidth_gb_s, clock_hz)
+    clock_hz, buffer_bytes = clock_hz_of("isca2016", clock_mhz), kib_to_bits(sizes["buffer_kib"]) // BITS_PER_BYTE
+    rate = None if unlimited else gb_s_per_cycle("isca2016", "bandwidth_gb_s", bandwidth_gb_s, clock_hz)
     rows = next(side for side in range(isqrt(pes), 0, -1) if pes % side == 0)
     return Accelerator(
         name="isca2016",
@@ -111,11 +112,11 @@ def isca2016(
 
 def divided(pes: int, rf_bytes: int, buffer_bytes: int) -> dict[str, tuple[int, int]]:
     """Return bytes of registers per PE and of buffer by dataflow, all of the area that the given sizes take."""
-    area_mm2 = pes * memory_mm2(rf_bytes) + memory_mm2(buffer_bytes)
+    area_mm2 = pes * sram_mm2(rf_bytes) + sram_mm2(buffer_bytes)
     storage = {"isca_row_stationary": (rf_bytes, buffer_bytes)}
     for dataflow, own_bytes in RF_BYTES.items():
         if dataflow not in storage:
-            left = _bytes_in(area_mm2 - pes * memory_mm2(own_bytes))
+            left = _bytes_in(area_mm2 - pes * sram_mm2(own_bytes))
             if left < BITS_PER_BYTE:
                 raise InputError(
                     f"chip 'isca2016': rf_bytes={rf_bytes} and a buffer of {buffer_bytes} bytes are too little area "
@@ -125,31 +126,15 @@ def divided(pes: int, rf_bytes: int, buffer_bytes: int) -> dict[str, tuple[int, 
     return storage
 
 
-def memory_mm2(capacity_bytes: int) -> float:
-    """Return the area of a memory [mm2]; below the smallest in the table the area per byte is that one's, and above."""
-    rows = table("sram_area")
-    sizes = [float(row["capacity_bytes"]) for row in rows]
-    per_byte = [float(row["area_mm2"]) / size for row, size in zip(rows, sizes, strict=True)]
-    within = min(max(capacity_bytes, sizes[0]), sizes[-1])
-    return capacity_bytes * log_interpolate(within, list(zip(sizes, per_byte, strict=True)))
-
-
 def _bytes_in(area_mm2: float) -> int:
     """Return the largest memory [bytes] that an area holds, by halving."""
     low, high = 0, 1
-    while memory_mm2(high) <= area_mm2:
+    while sram_mm2(high) <= area_mm2:
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if memory_mm2(middle) <= area_mm2 else (low, middle)
+        low, high = (middle, high) if sram_mm2(middle) <= area_mm2 else (low, middle)
     return low
-
-
-def _bits_per_cycle(bandwidth_gb_s: float, clock_hz: int) -> Fraction:
-    rate = (Fraction(repr(bandwidth_gb_s)) * round(gb_s_to_bits_s(1)) / max(1, clock_hz)).limit_denominator(2**40)
-    if not rate or clock_hz < 1:
-        raise InputError(f"chip 'isca2016': bandwidth_gb_s={bandwidth_gb_s:g} is less than 2^-40 bits per cycle")
-    return rate
 
 
 def _energy(costs: dict[str, float]) -> EnergyTable:

@@ -21,13 +21,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from math import inf, isinf
+from functools import partial
+from math import inf
 
 from hwsim.arch import Accelerator, EnergyTable, MemoryLevel, PEArray, Source
 from hwsim.arch.accelerator import check_choice, check_positive
+from hwsim.arch.area import AreaEntry, mac_area, register_area, sram_area, vector_area
 from hwsim.arch.energy import table_of
+from hwsim.arch.rate import clock_hz_of, gb_s_per_cycle
 from hwsim.arch.reference_energy import dram_entries, mac_entry, register_entries, sram_entries, vector_entry
 from hwsim.errors import InputError
+from hwsim.formats import NumberFormat
 from hwsim.formats.bf16 import bf16
 from hwsim.formats.binary import binary
 from hwsim.formats.fp8 import fp8
@@ -39,7 +43,7 @@ from hwsim.formats.int8 import int8
 from hwsim.formats.int16 import int16
 from hwsim.formats.ternary import ternary
 from hwsim.formats.tf32 import tf32
-from hwsim.units import gb_s_to_bits_s, kib_to_bits, mhz_to_hz
+from hwsim.units import kib_to_bits
 
 FORMATS = (int8, int16, fp16, bf16, fp32, tf32, fp8, fp8_e5m2, int4, ternary, binary)
 DATAFLOWS = ("weight_stationary", "output_stationary", "input_stationary")
@@ -78,7 +82,7 @@ def systolic(
     check_positive("systolic", **sizes, **buffers, bandwidth_gb_s=1 if unlimited else bandwidth_gb_s)
     check_choice("systolic", "drain", drain, ("array", "tile"))
     check_choice("systolic", "preload", preload, ("serial", "overlapped"))
-    clock_hz, capacities = _clock_hz(clock_mhz), _capacities(buffers)
+    clock_hz, capacities = clock_hz_of("systolic", clock_mhz), _capacities(buffers)
     off_chip = {"bandwidth_gb_s": "inf" if unlimited else bandwidth_gb_s}
     parameters = {**sizes, **buffers, **off_chip, "drain": drain, "preload": preload}
     return Accelerator(
@@ -94,23 +98,21 @@ def systolic(
         energy=_energy(capacities, node_nm),
         sources=_sources(parameters),
         parameters=parameters,
+        area=partial(_area, rows * cols, vector_lanes or cols, capacities, node_nm),
     )
 
 
-def _clock_hz(clock_mhz: float) -> int:
-    clock_hz = mhz_to_hz(clock_mhz)
-    if clock_hz < 1:
-        raise InputError(f"chip 'systolic': clock_mhz={clock_mhz:g} is less than 1 Hz")
-    return clock_hz
-
-
 def _capacities(kib: Mapping[str, float]) -> dict[str, int]:
-    """Return the bits of each buffer; half of one must hold the smallest word."""
-    bits = {name: kib_to_bits(size) for name, size in kib.items()}
-    for name, capacity in bits.items():
-        if capacity < 2 * NARROWEST_BITS:
-            raise InputError(f"chip 'systolic': {name}={kib[name]:g} is less than two words of {NARROWEST_BITS} bits")
-    return dict(zip(BUFFERS, bits.values(), strict=True))
+    """Return the bits of each buffer."""
+    return {buffer: capacity_bits(*given) for buffer, given in zip(BUFFERS, kib.items(), strict=True)}
+
+
+def capacity_bits(name: str, kib: float) -> int:
+    """Return the bits of the buffer of parameter `name`; half of one must hold the smallest word."""
+    bits = kib_to_bits(kib)
+    if bits < 2 * NARROWEST_BITS:
+        raise InputError(f"chip 'systolic': {name}={kib:g} is less than two words of {NARROWEST_BITS} bits")
+    return bits
 
 
 def _buffers(rows: int, cols: int, capacities: dict[str, int]) -> tuple[MemoryLevel, ...]:
@@ -131,16 +133,9 @@ def _buffers(rows: int, cols: int, capacities: dict[str, int]) -> tuple[MemoryLe
 
 
 def _dram(bandwidth_gb_s: float, clock_hz: int) -> MemoryLevel:
-    rate = None if isinf(bandwidth_gb_s) else _bits_per_cycle(bandwidth_gb_s, clock_hz)
+    unlimited = bandwidth_gb_s == inf
+    rate = None if unlimited else gb_s_per_cycle("systolic", "bandwidth_gb_s", bandwidth_gb_s, clock_hz)
     return MemoryLevel("dram", None, rate, rate, ("input", "weight", "output"))
-
-
-def _bits_per_cycle(bandwidth_gb_s: float, clock_hz: int) -> Fraction:
-    """Return the rate as the decimal number means it; its denominator is bounded so that stepped sums stay in int64."""
-    rate = (Fraction(repr(bandwidth_gb_s)) * round(gb_s_to_bits_s(1)) / clock_hz).limit_denominator(2**40)
-    if not rate:
-        raise InputError(f"chip 'systolic': bandwidth_gb_s={bandwidth_gb_s:g} is less than 2^-40 bits per cycle")
-    return rate
 
 
 def _energy(capacities: dict[str, int], node_nm: float) -> EnergyTable:
@@ -151,6 +146,23 @@ def _energy(capacities: dict[str, int], node_nm: float) -> EnergyTable:
         dram_entries("dram"),
         [vector_entry(fmt, node_nm) for fmt in FORMATS],
     )
+
+
+def _area(
+    pes: int, lanes: int, capacities: Mapping[str, int], node_nm: float, fmt: NumberFormat
+) -> tuple[AreaEntry, ...]:
+    """Return the area of an array built for one format: PEs with a register per operand, lanes, buffers; no wires."""
+    return (
+        mac_area(fmt, pes, node_nm),
+        register_area("pe_register", pes * latched_bits(fmt), node_nm),
+        vector_area(fmt, lanes, node_nm),
+        *(sram_area(name, bits, node_nm) for name, bits in capacities.items()),
+    )
+
+
+def latched_bits(fmt: NumberFormat) -> int:
+    """Return the bits of a PE's registers: an input, a weight and a partial sum."""
+    return fmt.operand_bits("input") + fmt.operand_bits("weight") + fmt.accumulator_bits
 
 
 def _sources(parameters: Mapping[str, object]) -> dict[str, Source]:

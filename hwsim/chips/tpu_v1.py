@@ -21,18 +21,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 
 from hwsim.arch import Accelerator, EnergyEntry, EnergyTable, MemoryLevel, PEArray, Source
 from hwsim.arch.accelerator import check_choice, check_positive
+from hwsim.arch.area import AreaEntry, printed, share
 from hwsim.arch.energy import table_of
+from hwsim.arch.rate import clock_hz_of, gib_s_per_cycle
 from hwsim.arch.reference_energy import dram_entries, mac_entry, register_entries, sram_entries, vector_entry
 from hwsim.errors import InputError
+from hwsim.formats import NumberFormat
 from hwsim.formats.int8 import int8
 from hwsim.formats.int8x16 import int8x16
 from hwsim.formats.int16 import int16
 from hwsim.published import table
-from hwsim.units import gib_s_to_bits_s, mhz_to_hz, mib_to_bits, w_to_pj_per_cycle
+from hwsim.units import mib_to_bits, w_to_pj_per_cycle
 
 WORK = "Jouppi et al., In-Datacenter Performance Analysis of a Tensor Processing Unit, ISCA"
 NODE_NM = 28
@@ -109,8 +113,8 @@ def tpu_v1(
     check_positive("tpu_v1", **sizes, **rates)
     check_choice("tpu_v1", "issue", issue, ("in_order", "decoupled"))
     measured = _measured({**sizes, **rates}, load_percent)
-    clock_hz = mhz_to_hz(clock_mhz)
-    host = _rate(host_gib_s, clock_hz, "host_gib_s")
+    clock_hz = clock_hz_of("tpu_v1", clock_mhz)
+    host = gib_s_per_cycle("tpu_v1", "host_gib_s", host_gib_s, clock_hz)
     return Accelerator(
         name="tpu_v1",
         clock_hz=clock_hz,
@@ -118,7 +122,7 @@ def tpu_v1(
         array=PEArray(rows, cols, {fmt.name: speed for fmt, speed in SPEED.items()}, preload="overlapped"),
         levels=(
             *_buffers(rows, cols, fifo_tiles, accumulators, buffer_mib),
-            _weight_memory(_rate(bandwidth_gib_s, clock_hz, "bandwidth_gib_s")),
+            _weight_memory(gib_s_per_cycle("tpu_v1", "bandwidth_gib_s", bandwidth_gib_s, clock_hz)),
         ),
         vector_lanes=cols,
         dataflow="weight_stationary_tiled",
@@ -129,6 +133,7 @@ def tpu_v1(
         host=MemoryLevel("host", None, host, host, ("input", "output")),
         options={"issue": issue, **measured},
         parameters={**sizes, **rates, "issue": issue, "load_percent": load_percent},
+        area=partial(_area, rows * cols, cols, accumulators, buffer_mib),
     )
 
 
@@ -177,14 +182,20 @@ def _weight_memory(rate: Fraction) -> MemoryLevel:
     return MemoryLevel("dram", None, rate, rate, ("weight",))
 
 
-def _rate(gib_s: float, clock_hz: int, name: str) -> Fraction:
-    """Return bits per cycle."""
-    if clock_hz < 1:
-        raise InputError("chip 'tpu_v1': clock_mhz is less than 1 Hz")
-    rate = (Fraction(repr(gib_s)) * round(gib_s_to_bits_s(1)) / clock_hz).limit_denominator(2**40)
-    if not rate:
-        raise InputError(f"chip 'tpu_v1': {name}={gib_s:g} is less than 2^-40 bits per cycle")
-    return rate
+def _area(pes: int, cols: int, accumulators: int, buffer_mib: float, fmt: NumberFormat) -> tuple[AreaEntry, ...]:
+    """Return the area of the die, at most: the printed shares, each in proportion to what it is the area of."""
+    die_mm2, of_die = printed("tpu_v1", "die")
+    sizes = {
+        "matrix_unit": pes / (MEASURED["rows"] * MEASURED["cols"]),
+        "unified_buffer": buffer_mib / MEASURED["buffer_mib"],
+        "accumulators": accumulators * cols / (MEASURED["accumulators"] * MEASURED["cols"]),
+        "activation_pipeline": cols / MEASURED["cols"],
+    }
+    shares = {part: share("tpu_v1", part) for part in sizes}
+    rest = 1 - sum(of_part for of_part, _ in shares.values())
+    parts = {part: (of_part * sizes[part], source) for part, (of_part, source) in shares.items()}
+    parts["rest"] = (rest, Source.assumed(f"what is left of the die ({of_die}), whatever the sizes"))
+    return tuple(AreaEntry(part, die_mm2 * size, source) for part, (size, source) in parts.items())
 
 
 def _energy(  # the sizes that its memories have

@@ -9,8 +9,8 @@ from hwsim.arch.accelerator import Accelerator
 from hwsim.engine import gpu_algorithms
 from hwsim.engine.vector import UNCOMPUTED_KINDS
 from hwsim.formats import NumberFormat
-from hwsim.ir.layer import Kind
-from hwsim.mapping.gpu import attention, stream, transforms
+from hwsim.ir.layer import Kind, Layer
+from hwsim.mapping.gpu import attention, attention_kernels, kernels, stream, transforms
 from hwsim.mapping.gpu.kernel import BlockMapping, Done, Kernel, machine_of, rounded
 from hwsim.results.record import Action, Execution, Outcome, Timing, WordCosts
 from hwsim.units import ceil_div
@@ -37,6 +37,7 @@ class Limits(NamedTuple):
 
 
 MIXES_FORMATS = True
+READS_DENSITIES: frozenset[str] = frozenset()
 
 
 def execute(
@@ -46,7 +47,7 @@ def execute(
     # records of a format are few and slow to hash
     formats = {id(one.fmt): one.fmt for one in placed}
     bounds = {key: (limits_of(chip, one), WordCosts(chip, one)) for key, one in formats.items()}
-    together = _attentions(network, placed, chip)
+    together, apart = _attentions(network, placed, chip)
     outcomes = []
     for one in placed:
         limits, costs = bounds[id(one.fmt)]
@@ -58,14 +59,15 @@ def execute(
             outcome = _product(one, chip, fidelity, seed, limits, costs)
         outcomes.append(outcome)
     ran = ((one.layer, outcome.extras) for one, outcome in zip(placed, outcomes, strict=True))
-    return Execution(outcomes, notes=(*gpu_algorithms.notes(chip.options["convolution"], ran), *_notes(outcomes)))
+    algorithms = gpu_algorithms.notes(chip.options["convolution"], ran)
+    return Execution(outcomes, notes=(*apart, *algorithms, *_notes(outcomes)))
 
 
 def limits_of(chip: Accelerator, fmt: NumberFormat) -> Limits:
     """Return the bounds of a chip in `fmt`."""
     bits, cycles = chip.off_chip_rate or (1, 0)
-    budget_w = chip.options["tdp_w"] - chip.options["idle_w"]
-    pj_per_cycle = max(budget_w, 1e-3) * PJ_PER_W_AND_S / chip.clock_hz
+    budget_w = chip.options["tdp_w"] - chip.options["running_w"]
+    pj_per_cycle = budget_w * PJ_PER_W_AND_S / chip.clock_hz
     return Limits(chip.peak_macs_per_cycle(fmt), bits, cycles, pj_per_cycle, chip.level["l2"].usable_bits or 0)
 
 
@@ -127,10 +129,10 @@ def bounded(
     timing: Timing, counts: dict[Action, int], limits: Limits, costs: WordCosts, fmt: NumberFormat,
     power_cycles: int = 0, *, algorithm: str, tile: str = "", splits: int = 1, blocks: int = 0, fused_into: str = "",
 ) -> Outcome:  # fmt: skip
-    """Return the outcome of a kernel that is as slow as the machine's bounds ask, with its idle cycles counted.
+    """Return the outcome of a kernel that is as slow as the machine's bounds ask, with its cycles counted as running.
 
-    These are its peak rate in the multiply-accumulates that are done, its bandwidth, and the power above idle that is
-    left for the counted actions.
+    These are its peak rate in the multiply-accumulates that are done, its bandwidth, and the power that is left for the
+    counted actions.
     """
     total = timing.total_cycles
     bits, dynamic_pj = 0, 0.0
@@ -145,7 +147,7 @@ def bounded(
     power_cycles += max(0, heat - max(total, floor))
     if slowest > total:
         timing = timing._replace(stall_cycles=timing.stall_cycles + slowest - total)
-    counts["idle", "cycle", ""] = slowest
+    counts["running", "cycle", ""] = slowest
     extras = {
         "algorithm": algorithm, "macs_done": macs, "tile": tile, "splits": splits, "blocks": blocks,
         "throttled_fraction": power_cycles / slowest if slowest else 0.0, "fused_into": fused_into,
@@ -175,10 +177,10 @@ def streamed(one: Placed, chip: Accelerator, limits: Limits, costs: WordCosts) -
     machine, case = machine_of(chip, fmt.name), chip.options["cases"][op_class, fmt.name]
     dram_bytes = (read * fmt.bits + written * fmt.operand_bits("output")) / 8
     if layer.steps > 1 and chip.fuses:
-        case = case._replace(values=(0.0, case.values[1], 0.0, *case.values[3:]))
+        case = case.with_values({kernels.VECTOR_LAUNCH_US: 0.0, kernels.VECTOR_RAMP_US: 0.0})
     moving = rounded(stream.cycles(op_class, dram_bytes, layer.output_shape[-1], len(shapes), machine, case))
     computing = ceil_div(layer.operations // layer.steps, chip.vector_lanes)
-    launch = min(moving, rounded(case.values[0] * float(machine[3])))
+    launch = min(moving, rounded(case.values[kernels.VECTOR_LAUNCH_US] * float(machine[3])))
     steps, busy = layer.steps, max(computing, moving - launch)
     timing = Timing(steps * launch, steps * computing, steps * (busy - computing), 0)
     counts: dict[Action, int] = {
@@ -189,21 +191,28 @@ def streamed(one: Placed, chip: Accelerator, limits: Limits, costs: WordCosts) -
     return bounded(timing, counts, limits, costs, fmt, algorithm=op_class)
 
 
-def _attentions(network: Network, placed: Sequence[Placed], chip: Accelerator) -> dict[str, attention.Attention]:
-    """Return the attention each layer is part of, where the library has a kernel for it in the format of all parts."""
+def _attentions(
+    network: Network, placed: Sequence[Placed], chip: Accelerator
+) -> tuple[dict[str, attention.Attention], tuple[str, ...]]:
+    """Return the attention each layer is part of, where all parts are of a format that the library has a kernel for.
+
+    Others get a note.
+    """
     if chip.options["attention"] != "fused" or not any(one.layer.kind is Kind.SOFTMAX for one in placed):
-        return {}
+        return {}, ()
     formats = {one.layer.name: one.fmt.name for one in placed}
-    return {
-        layer.name: one
-        for one in attention.found_in(network)
-        for layer in one.all_layers
-        if {formats[part.name] for part in one.all_layers} in ONE_KERNEL
-    }
-
-
-ONE_KERNEL = ({"fp16"}, {"bf16"}, {"fp8"})
-"""Formats that attention has a kernel in."""
+    together: dict[str, attention.Attention] = {}
+    apart: list[str] = []
+    for one in attention.found_in(network):
+        among = {formats[part.name] for part in one.all_layers}
+        if len(among) == 1 and among <= set(attention.FORMATS):
+            together |= {layer.name: one for layer in one.all_layers}
+        else:
+            apart.append(" and ".join(sorted(among)))
+    if not apart:
+        return together, ()
+    kinds, attentions = ", ".join(sorted(set(apart))), f"{len(apart)} attention{'s' if len(apart) > 1 else ''}"
+    return together, (f"attention=fused has no kernel in {kinds}: {attentions} computed by a kernel per product",)
 
 
 def _part(one: Placed, whole: attention.Attention, chip: Accelerator, limits: Limits, costs: WordCosts) -> Outcome:
@@ -212,12 +221,7 @@ def _part(one: Placed, whole: attention.Attention, chip: Accelerator, limits: Li
     if not layer.is_mac:
         operation: Action = ("vector", fmt.name, "output")
         return Outcome(Timing(), {operation: layer.operations}, {**NOTHING, "fused_into": scores.name})
-    machine, case = machine_of(chip, fmt.name), chip.options["cases"]["attention", fmt.name]
-    cycles = attention.prefill_cycles(
-        1, scores.N, scores.K, scores.G, scores.G, scores.C, fmt.bits / 8, machine, case, causal=False
-    )
-    launch = rounded(case.values[0] * float(machine[3]))
-    body = rounded(cycles) - launch
+    launch, body = _attention_cycles(scores, chip, fmt)
     first = layer is scores
     busy = body // 2 if first else body - body // 2
     moved = scores.G * scores.C * (scores.N + scores.K)
@@ -232,6 +236,22 @@ def _part(one: Placed, whole: attention.Attention, chip: Accelerator, limits: Li
     timing = Timing(launch if first else 0, busy)
     into = "" if first else scores.name
     return bounded(timing, counts, limits, costs, fmt, algorithm="attention", fused_into=into)
+
+
+def _attention_cycles(scores: Layer, chip: Accelerator, fmt: NumberFormat) -> tuple[int, int]:
+    """Return the cycles of an attention kernel's launch and of what follows; one query has a kernel of its own."""
+    machine, case = machine_of(chip, fmt.name), chip.options["cases"]["attention", fmt.name]
+    heads, queries, keys, width, word_bytes = scores.G, scores.N, scores.K, scores.C, fmt.bits / 8
+    if queries == 1:
+        launch_us = case.values[attention_kernels.DECODE_LAUNCH_US]
+        cycles = attention.decode_cycles(1, keys, heads, heads, width, word_bytes, machine, case)
+    else:
+        launch_us = case.values[attention_kernels.LAUNCH_US]
+        cycles = attention.prefill_cycles(
+            1, queries, keys, heads, heads, width, word_bytes, machine, case, causal=False
+        )
+    launch = rounded(launch_us * float(machine[3]))
+    return launch, rounded(cycles) - launch
 
 
 def _notes(outcomes: list[Outcome]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@
 |-------------|-------------------------------------------------------------------------------------|
 | `machine`   | `Machine`: cores, vectors, caches and memory as the times read them                  |
 | `constants` | `Constants`: what is fitted, per class of operators and format; typical and ideal    |
+| `facts`     | `Facts`: what datasheets, measurements and this machine's system say of a CPU        |
 | `work`      | `Work`: what a library's operator does, in padded multiply-accumulates and bytes     |
 | `around`    | `Around`: what a network says of its operators that their layers do not                |
 | `convolution` | names of the algorithms of convolutions that are no part of the library           |

@@ -69,3 +69,25 @@ def _planar(source: Layer) -> bool:
 def _reads_product(layer: Layer, by_name: Mapping[str, Layer]) -> bool:
     sources = (by_name.get(name) for name in layer.inputs)
     return any(one is not None and one.kind is Kind.MATMUL and one.steps > 1 for one in sources)
+
+
+def added_in_place(network: Network) -> dict[str, str]:
+    """Return the sums that are done in a convolution's registers, and the activations behind them, with that one."""
+    by_name = {layer.name: layer for layer in network.layers}
+    found: dict[str, str] = {}
+    for layer in network.layers:
+        if layer.kind is Kind.ELEMENTWISE and layer.function == "add" and len(layer.inputs) == 2 and layer.steps == 1:
+            chief = next((name for name in (_convolution(one, by_name) for one in layer.inputs) if name), "")
+            if chief:
+                found[layer.name] = chief
+        elif layer.kind is Kind.ACTIVATION and layer.inputs[0] in found and network.consumers[layer.inputs[0]] == 1:
+            found[layer.name] = found[layer.inputs[0]]
+    return found
+
+
+def _convolution(name: str, by_name: Mapping[str, Layer]) -> str:
+    """Return the convolution that a name is, or is the batch normalisation of, and "" otherwise."""
+    layer = by_name.get(name)
+    if layer is not None and (layer.kind, layer.function) == (Kind.NORMALISATION, "batch"):
+        layer = by_name.get(layer.inputs[0])
+    return layer.name if layer is not None and layer.kind is Kind.CONV else ""

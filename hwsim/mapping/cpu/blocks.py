@@ -44,11 +44,23 @@ class Blocks(NamedTuple):
 class Tally(NamedTuple):
     """What the blocks of one step and group do: cycles of the busiest thread, and words read from L2 and L1."""
 
-    cycles: int
-    l2_input: int
-    l2_weight: int
-    l1_input: int
-    l1_weight: int
+    cycles: int = 0
+    l2_input: int = 0
+    l2_weight: int = 0
+    l1_input: int = 0
+    l1_weight: int = 0
+
+    def plus(self, other: Tally) -> Tally:
+        """Return both, one after the other."""
+        return Tally(*(one + another for one, another in zip(self, other, strict=True)))
+
+    def times(self, count: int) -> Tally:
+        """Return the same so many times, one after the other."""
+        return Tally(*(count * one for one in self))
+
+    def beside(self, others: Tally) -> Tally:
+        """Return both at once, this one being the busiest."""
+        return self.plus(others)._replace(cycles=self.cycles)
 
 
 @dataclass(frozen=True)
@@ -79,9 +91,15 @@ class BlockMapping(Mapping):
 
 
 def place_blocks(layer: Layer, chip: Accelerator, fmt: NumberFormat) -> BlockMapping:
-    """Return the blocks of a layer on all cores of a chip."""
+    """Return the blocks of a layer on all cores of a chip, or on one where its library takes no more."""
     machine = chip.options["machine"]
-    return _placed(layer, machine.threads, machine.lanes, int(chip.array.macs_per_cycle[fmt.name]))
+    threads = 1 if chip.options["vectors_on_one"] and is_vector_product(layer) else machine.threads
+    return _placed(layer, threads, machine.lanes, int(chip.array.macs_per_cycle[fmt.name]))
+
+
+def is_vector_product(layer: Layer) -> bool:
+    """Return whether a layer multiplies a matrix by one vector, at each step."""
+    return layer.kind is Kind.MATMUL and layer.N == 1
 
 
 @lru_cache(maxsize=65536)
@@ -139,29 +157,30 @@ def of_threads(extent: int, threads: int) -> tuple[tuple[int, int], ...]:
 def _tally(layer: Layer, blocks: Blocks) -> Tally:
     """Return what blocks do, counted by their sizes."""
     bounds = extents(layer)
-    depth, rows, groups = bounds["CRS"], bounds["NPQ"], layer.G
-    wide = bounds[blocks.across]
-    repeats = 1 if blocks.across == "G" else groups
-    busiest = 0
-    l2_input = l2_weight = l1_input = l1_weight = 0
-    shares = of_threads(rows if blocks.split == "NPQ" else wide, blocks.threads)
-    for number, (share, several) in enumerate(shares):
-        own_rows, own_cols = (share, wide) if blocks.split == "NPQ" else (rows, share)
-        cycles = 0
-        for block_rows, row_count in parts(own_rows, blocks.rows):
-            for block_cols, col_count in parts(own_cols, blocks.cols):
-                count = row_count * col_count
-                cycles += count * blocks.block_cycles(block_rows, block_cols, depth)
-                inputs, weights = words(blocks, block_rows, block_cols, depth)
-                l2_input += several * count * inputs
-                l2_weight += several * count * weights
-                l1_input += several * count * inputs
-                l1_weight += several * count * weights * ceil_div(block_rows, TILE_COLUMNS)
-        if not number:
-            busiest = cycles
-    return Tally(*(repeats * value for value in (busiest, l2_input, l2_weight, l1_input, l1_weight)))
+    rows, cols, depth = bounds["NPQ"], bounds[blocks.across], bounds["CRS"]
+    by_rows = blocks.split == "NPQ"
+    (busiest, full), *rest = [
+        (_thread_tally(blocks, share if by_rows else rows, cols if by_rows else share, depth), several)
+        for share, several in of_threads(rows if by_rows else cols, blocks.threads)
+    ]
+    others = busiest.times(full - 1)
+    for one, several in rest:
+        others = others.plus(one.times(several))
+    return busiest.beside(others).times(1 if blocks.across == "G" else layer.G)
 
 
-def words(blocks: Blocks, rows: int, cols: int, depth: int) -> tuple[int, int]:
-    """Return the words of both operands that a block brings from L2."""
-    return rows * depth * (cols if blocks.across == "G" else 1), cols * depth
+def _thread_tally(blocks: Blocks, rows: int, cols: int, depth: int) -> Tally:
+    """Return what the blocks of one thread's share do."""
+    found = Tally()
+    for block_rows, row_count in parts(rows, blocks.rows):
+        for block_cols, col_count in parts(cols, blocks.cols):
+            found = found.plus(block_tally(blocks, block_rows, block_cols, depth).times(row_count * col_count))
+    return found
+
+
+def block_tally(blocks: Blocks, rows: int, cols: int, depth: int) -> Tally:
+    """Return what one block does: it brings both operands from L2 once, and from L1 the weights for every tile."""
+    inputs, weights = rows * depth * (cols if blocks.across == "G" else 1), cols * depth
+    return Tally(
+        blocks.block_cycles(rows, cols, depth), inputs, weights, inputs, weights * ceil_div(rows, TILE_COLUMNS)
+    )

@@ -45,6 +45,14 @@ class Constants(NamedTuple):
     overlap_exponent: float = inf
 
 
+LIMITS: Mapping[str, tuple[float, float]] = {
+    "efficiency": (1e-6, 1e12), "reduction_half": (0, 1e9), "row_half": (0, 1e9), "single_cost": (1e-3, 1e6),
+    "gather_s": (0, 1e3), "round_s": (0, 1e3), "serial_share": (0, 1), "call_s": (0, 1e3), "fork_s": (0, 1e3),
+    "bandwidth_share": (1e-6, 1e6), "overlap_exponent": (1, 1e6),
+}  # fmt: skip
+"""What constants that are read from a file can be."""
+
+
 class Case(NamedTuple):
     """Constants with what they were fitted on."""
 
@@ -56,13 +64,15 @@ class Case(NamedTuple):
 IDEAL = Source.assumed("ideal: peak rates, whole tiles and full bandwidth, and a call costs nothing")
 
 VECTOR_IDEAL = 16.0
-"""Operations per cycle of an ideal operator that is no product: one vector."""
+"""Operations per cycle of an ideal operator that is no product: one vector of 512 bits."""
+
+PRODUCTS = frozenset({"conv", "pointwise", "depthwise", "gathered", "gemm", "bmm"})
+"""Classes of operators that multiply and accumulate."""
 
 
 def ideal(op_class: str) -> Case:
     """Return the constants of a library that reaches what the machine's datasheet says."""
-    product = op_class in ("conv", "pointwise", "depthwise", "gathered", "gemm", "bmm")
-    return Case(Constants(efficiency=1.0 if product else VECTOR_IDEAL), IDEAL)
+    return Case(Constants(efficiency=1.0 if op_class in PRODUCTS else VECTOR_IDEAL), IDEAL)
 
 
 def cases(

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from math import exp, inf, log
 from typing import Any, NamedTuple
 
+from hwsim.units import mhz_to_hz
+
 LEAVES_AT, GONE_AT = 0.75, 1.5
 """Data up to this part of a cache stay in it, and beyond this multiple of it come from the next: in between, both."""
 
@@ -24,25 +26,51 @@ MATRIX_RATES: Mapping[str, Mapping[str, int]] = {"amx": {"bf16": 512, "int8": 10
 
 LANES = {"sse": 4, "avx2": 8, "avx512": 16, "amx": 16}
 
-CORE = {
-    "sse": (32.0, 256.0, 16.0, 16.0), "avx2": (32.0, 256.0, 64.0, 25.0), "avx512": (32.0, 1024.0, 128.0, 48.0),
-    "amx": (48.0, 2048.0, 128.0, 48.0),
-}  # fmt: skip
-"""L1 and L2 of a core [KiB], and bytes per cycle that it reads of them, the latter sustained."""
-
 L3_BYTES_PER_CYCLE = 8.0
 
-OUTSTANDING = {"sse": 10, "avx2": 16, "avx512": 24, "amx": 48}
-LINE_BYTES, LATENCY_NS = 64, {"sse": 80.0, "avx2": 68.0, "avx512": 90.0, "amx": 165.0}
-"""Lines that a core's L2 waits for at most, and how long for each: what bounds one core's bandwidth off-chip."""
+LINE_BYTES = 64
+
+
+class Core(NamedTuple):
+    """A core's own memory: L1 and L2 [KiB], the bytes per cycle that it reads of them, the latter sustained.
+
+    Its L2 waits for `lines` of 64 bytes at most, `latency_ns` for each, which bounds one core's bandwidth off-chip.
+    """
+
+    l1_kib: float
+    l2_kib: float
+    l1_bytes_per_cycle: float
+    l2_bytes_per_cycle: float
+    lines: int
+    latency_ns: float
+
+    @property
+    def off_chip_bytes_s(self) -> float:
+        """The most that one core reads off-chip [bytes/s]."""
+        return self.lines * LINE_BYTES / self.latency_ns * 1e9
+
+
+CORE = {
+    "sse": Core(32.0, 256.0, 16.0, 16.0, 10, 80.0),
+    "avx2": Core(32.0, 256.0, 64.0, 25.0, 16, 68.0),
+    "avx512": Core(32.0, 1024.0, 128.0, 48.0, 24, 90.0),
+    "amx": Core(48.0, 2048.0, 128.0, 48.0, 48, 165.0),
+}
+
+
+class Cache(NamedTuple):
+    """A level of memory as one thread has it: bytes, and bytes/s."""
+
+    size_bytes: float
+    bytes_s: float
 
 
 class Machine(NamedTuple):
     """A CPU on which `threads` cores work.
 
     `macs_per_cycle` is a core's rate by format in vector units, `matrix_macs_per_cycle` in a matrix unit, if any;
-    `lanes` the outputs in a vector. `caches` are (bytes that a thread has of it, bytes/s a thread gets) from the core
-    outward; `memory_bytes_s` is what all threads get off-chip, `core_bytes_s` the most that one of them does.
+    `lanes` the outputs in a vector. `caches` are those of a thread from the core outward; `memory_bytes_s` is what all
+    threads get off-chip, `core_bytes_s` the most that one of them does.
     `keep_s` is how long a shared last cache keeps data that nobody reads, for ever on a machine of one's own.
     """
 
@@ -51,7 +79,7 @@ class Machine(NamedTuple):
     macs_per_cycle: Mapping[str, float]
     matrix_macs_per_cycle: Mapping[str, float]
     lanes: int
-    caches: tuple[tuple[float, float], ...]
+    caches: tuple[Cache, ...]
     memory_bytes_s: float
     core_bytes_s: float
     keep_s: float = inf
@@ -70,7 +98,7 @@ class Curve:
         self.outside = 1 / machine.memory_share_bytes_s
         self.threads = machine.threads
         points: list[tuple[float, float]] = []
-        levels = [(size, max(1 / rate, 0.0)) for size, rate in machine.caches]
+        levels = [(one.size_bytes, 1 / one.bytes_s) for one in machine.caches]
         following = [*(cost for _, cost in levels[1:]), self.outside]
         for (size, cost), beyond in zip(levels, following, strict=True):
             points += [(log(LEAVES_AT * size), cost), (log(GONE_AT * size), max(cost, beyond))]
@@ -107,19 +135,29 @@ def core_of(facts: Mapping[str, Any], threads: int, cold: bool = False, datashee
 
     With `datasheet`, products run at the rate of the matrix unit, where there is one.
     """
-    isa, clock_hz = facts["isa"], round(facts["clock_mhz"] * 1e6)
-    l1_kib, l2_kib, l1_rate, l2_rate = CORE[isa]
-    core_bytes_s = facts.get("core_bytes_s", OUTSTANDING[isa] * LINE_BYTES / LATENCY_NS[isa] * 1e9)
-    shared = facts.get("l3_bytes", facts["l3_mib"] * 2**20)
-    levels = (
-        (l1_kib * 1024, facts.get("l1_bytes_s", l1_rate * clock_hz)),
-        (l2_kib * 1024, facts.get("l2_bytes_s", l2_rate * clock_hz)),
-        (max(shared / threads, 2 * l2_kib * 1024), facts.get("l3_bytes_s", L3_BYTES_PER_CYCLE * clock_hz)),
-    )
+    isa, clock_hz = facts["isa"], mhz_to_hz(facts["clock_mhz"])
     matrix = MATRIX_RATES.get(isa, {})
     of_vectors = matrix if datasheet else {name: rate for name, rate in matrix.items() if name == "bf16"}
-    rates: dict[str, float] = {**RATES[isa], **of_vectors}
     return Machine(
-        threads, clock_hz, rates, dict(matrix), LANES[isa], levels, facts["bandwidth_gb_s"] * 1e9, core_bytes_s,
-        float(facts.get("keep_s", inf)), cold,
-    )  # fmt: skip
+        threads=threads,
+        clock_hz=clock_hz,
+        macs_per_cycle={**RATES[isa], **of_vectors},
+        matrix_macs_per_cycle=dict(matrix),
+        lanes=LANES[isa],
+        caches=_caches(facts, threads, clock_hz),
+        memory_bytes_s=facts["bandwidth_gb_s"] * 1e9,
+        core_bytes_s=facts.get("core_bytes_s", CORE[isa].off_chip_bytes_s),
+        keep_s=float(facts.get("keep_s", inf)),
+        cold=cold,
+    )
+
+
+def _caches(facts: Mapping[str, Any], threads: int, clock_hz: int) -> tuple[Cache, ...]:
+    """Return the caches of each thread: its own, and its part of the last, but twice its own at least."""
+    core = CORE[facts["isa"]]
+    shared = facts.get("l3_bytes", facts["l3_mib"] * 2**20)
+    return (
+        Cache(core.l1_kib * 1024, facts.get("l1_bytes_s", core.l1_bytes_per_cycle * clock_hz)),
+        Cache(core.l2_kib * 1024, facts.get("l2_bytes_s", core.l2_bytes_per_cycle * clock_hz)),
+        Cache(max(shared / threads, 2 * core.l2_kib * 1024), facts.get("l3_bytes_s", L3_BYTES_PER_CYCLE * clock_hz)),
+    )

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from math import inf
 
-from .constants import Constants
+from .constants import PRODUCTS, Constants
 from .machine import Curve, Machine
 from .work import Work, heaviest_share, threads_of
-
-PRODUCTS = frozenset({"conv", "pointwise", "depthwise", "gathered", "gemm", "bmm"})
 
 
 def seconds(

@@ -57,14 +57,31 @@ INTEGER_FUNCTIONS = frozenset({"add", "multiply", "sigmoid", "relu", "relu6"})
 """Functions of vectors that the library has for integers; others are taken of numbers made real, and rounded again."""
 
 
+class Sets(NamedTuple):
+    """The vectors of filters of one group: whole sets of them, and what the last one costs, in vectors."""
+
+    whole: int = 0
+    last: float = 0.0
+
+    @property
+    def number(self) -> int:
+        """How many sets there are, the last one included."""
+        return self.whole + (self.last > 0)
+
+    @property
+    def cost(self) -> float:
+        """What all sets cost, in vectors."""
+        return self.whole * TILE_VECTORS + self.last
+
+
 class Work(NamedTuple):
     """One step of an operator: `macs` in whole tiles, or operations, and the bytes it reads and writes.
 
     `single` is the part of columns outside whole tiles, `row` and `visit` are rows and products in one visit of a
-    tile (0: all at once), `gathered` and `rounded` elements that are copied and rounded apart. `sets` are the
-    vectors of filters of one group, in whole sets and the cost of the last, over `repeats` images and groups: threads
-    share rows of all sets evenly by number. `passes` is how often every thread reads all weights, one image after the
-    other; 0 where threads share them. `scratch_bytes` are written and read between, of one image.
+    tile (0: all at once), `gathered` and `rounded` elements that are copied and rounded apart. `sets` are of
+    one image and group, over `repeats` of these: threads share rows of all sets evenly by number. `passes` is how often
+    every thread reads all weights, one image after the other; 0 where threads share them. `scratch_bytes` are written
+    and read between, of one image.
     `pieces` are tensors put together or taken apart, or operands of integers, each with a scale, or operators in a row.
     `estimate` are the cycles by which the library chooses threads, infinite where it takes all.
     """
@@ -80,7 +97,7 @@ class Work(NamedTuple):
     visit: int = 0
     gathered: int = 0
     rounded: int = 0
-    sets: tuple[int, float] = (0, 0.0)
+    sets: Sets = Sets()
     repeats: int = 0
     passes: int = 0
     scratch_bytes: float = 0.0
@@ -157,9 +174,9 @@ def _conv(layer: Layer, fmt: str, lanes: int, read: float, weights: float, writt
         macs = layer.N * ceil_div(layer.G * layer.K, block) * block * layer.P * layer.Q * taps
         return Work("depthwise", macs, read, weights, written, layer.steps)
     op_class = "pointwise" if taps == 1 else "conv"
-    full, last = divmod(ceil_div(layer.K, lanes), TILE_VECTORS)
-    cost = SET_COST["int8" if fmt == "int8" else "fp32"][last]
-    filters = lanes * (full * TILE_VECTORS + cost)
+    whole_sets, vectors_left = divmod(ceil_div(layer.K, lanes), TILE_VECTORS)
+    sets = Sets(whole_sets, SET_COST["int8" if fmt == "int8" else "fp32"][vectors_left])
+    filters = lanes * sets.cost
     if fmt == "int8":
         return _int8_conv(layer, op_class, lanes, filters, (read, weights, written))
     depth = layer.C if lanes > layer.C else ceil_div(layer.C, lanes) * lanes
@@ -170,7 +187,7 @@ def _conv(layer: Layer, fmt: str, lanes: int, read: float, weights: float, writt
         op_class, round(layer.G * filters * depth * taps * layer.positions), read, weights, written, layer.steps,
         single=single / (whole + single),
         visit=min(depth, POINTWISE_CHANNELS) if taps == 1 else min(layer.C, lanes) * taps,
-        sets=(full, cost), repeats=layer.N * layer.G,
+        sets=sets, repeats=layer.N * layer.G,
     )  # fmt: skip
 
 
@@ -203,13 +220,9 @@ def columns(layer: Layer) -> tuple[int, int]:
 
 def heaviest_share(work: Work, threads: int) -> float:
     """Return the part of the work that the busiest thread has: rows of all sets are dealt in equal numbers."""
-    full, last = work.sets
-    sets = full + (last > 0)
-    if threads == 1 or not sets:
+    sets = work.sets
+    if threads == 1 or not sets.number:
         return 1 / threads
-    of_one = full * TILE_VECTORS + last
-    length = work.repeats * sets / threads
-    whole = int(length // sets)
-    rest = length - whole * sets
-    heavy = whole * of_one + min(rest, full) * TILE_VECTORS + max(0.0, rest - full) * last
-    return heavy / (work.repeats * of_one)
+    images, rest = divmod(work.repeats * sets.number / threads, sets.number)
+    part = min(rest, sets.whole) * TILE_VECTORS + max(0.0, rest - sets.whole) * sets.last
+    return (images * sets.cost + part) / (work.repeats * sets.cost)

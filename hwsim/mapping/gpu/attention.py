@@ -5,10 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from hwsim.arch.source import Source
 from hwsim.ir.layer import Kind, Layer
 from hwsim.ir.network import Network
 from hwsim.mapping.gpu import attention_kernels as kernels
 from hwsim.mapping.gpu.constants import Case, array
+
+FORMATS = ("fp16", "bf16", "fp8")
+"""Those that libraries have the kernel in."""
+
+SOURCES = {
+    "attention": Source.assumed(
+        f"fused: scores stay on the chip, in {', '.join(FORMATS)}, as in a graph; separate: a kernel per product"
+    ),
+    "attention in one kernel": Source.assumed(
+        f"blocks of {kernels.QUERIES:g} queries ({kernels.WIDE_QUERIES:g} where heads are wider than {kernels.WIDEST}) "
+        f"by {kernels.KEYS:g} keys, as FlashAttention has them; one query per sequence against its keys is split over "
+        f"free SMs in parts of {kernels.SPLIT_KEYS} keys and more; either product gets half of the kernel's time"
+    ),
+}
 
 
 def prefill_cycles(

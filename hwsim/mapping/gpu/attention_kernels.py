@@ -7,17 +7,22 @@ from typing import Any
 
 from numba import njit
 
-KEYS = 128.0
-"""Keys of a block."""
+from hwsim.mapping.gpu.kernels import overlapped
 
+(
+    LAUNCH_US, EFFICIENCY, HEAD_ELEMENTS, BLOCK_US, BLOCK_WIDE_US, BANDWIDTH_SHARE, OVERLAP_EXPONENT, PACKS_GROUPS,
+    DECODE_LAUNCH_US, DECODE_BANDWIDTH_SHARE, DECODE_STEP_US, DECODE_BLOCK_US, DECODE_OVERLAP_EXPONENT, DECODE_GROUP,
+) = range(14)  # fmt: skip
+"""Places of the constants of attention; they stand here so that compiled code is made anew when one is moved."""
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def overlapped(one: float, other: float, exponent: float) -> float:
-    """Return (one^p + other^p)^(1/p)."""
-    big, small = max(one, other), min(one, other)
-    if small <= 0 or exponent >= 64.0:
-        return big
-    return float(big * (1 + (small / big) ** exponent) ** (1 / exponent))
+KEYS, QUERIES, WIDE_QUERIES, WIDEST = 128.0, 128.0, 64.0, 256
+"""Keys and queries of a block, and its queries where heads are wider than `WIDEST` elements."""
+
+PACKED_SHARE = 0.9
+"""Groups are packed where single queries fill less of their blocks than this part of what groups fill."""
+
+SPLIT_KEYS = 256
+"""Fewest keys of a part, where those of one query are split."""
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -27,25 +32,26 @@ def prefill(
 ) -> float:  # fmt: skip
     """Return the cycles of `queries` against `keys` of `width` elements, launch included.
 
-    A block takes 128 queries, 64 where heads are wider than 256, through all keys they see. With c[7] grouped queries
-    are packed into one block where that fills it better, as FlashAttention 3 does.
+    A block takes 128 queries, 64 where heads are wider than 256, through all keys they see. With
+    PACKS_GROUPS grouped queries share a block where that fills it better, as FlashAttention 3 does.
     """
-    us, high = machine[3], 64.0 if width > 256 else 128.0
+    us, high = machine[3], WIDE_QUERIES if width > WIDEST else QUERIES
     group = heads / kv_heads
     plain = queries / (ceil(queries / high) * high)
     packed = queries * group / (ceil(queries * group / high) * high)
     blocks, rows = batch * heads * ceil(queries / high), high
-    if c[7] > 0 and plain < 0.9 * packed:
+    if c[PACKS_GROUPS] > 0 and plain < PACKED_SHARE * packed:
         blocks, rows = batch * kv_heads * ceil(queries * group / high), high / group
     longest = ceil(keys / KEYS)
     seen = keys - queries + (queries + rows) / 2 if causal else keys
     mean = min(seen / KEYS + 0.5, longest) if causal else longest
-    share = min(1.0, c[1] * width / (width + c[2]))
-    step = 2 * 128.0 * KEYS * width / (machine[1] * share)
-    start = (c[3] + c[4] * width / 128) * us
+    share = min(1.0, c[EFFICIENCY] * width / (width + c[HEAD_ELEMENTS]))
+    step = 2 * QUERIES * KEYS * width / (machine[1] * share)
+    start = (c[BLOCK_US] + c[BLOCK_WIDE_US] * width / 128) * us
     busy = max(blocks / machine[0] * (mean * step + start), longest * step + start)
     moved = 2 * element_bytes * width * batch * (queries * heads + keys * kv_heads)
-    return float(c[0] * us + overlapped(busy, moved / (machine[2] * c[5]), c[6]))
+    memory = moved / (machine[2] * c[BANDWIDTH_SHARE])
+    return float(c[LAUNCH_US] * us + overlapped(busy, memory, c[OVERLAP_EXPONENT]))
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -54,12 +60,14 @@ def decode(
 ) -> float:
     """Return the cycles of one query against `keys` cached ones, launch included, the keys split over free SMs.
 
-    Above c[13] query heads per key head each query head is a block of its own.
+    Above DECODE_GROUP query heads per key head each query head is a block of its own.
     """
     us = machine[3]
-    streams = batch * (heads if heads / kv_heads > c[13] else kv_heads)
-    splits = max(1.0, min(ceil(machine[0] / streams), ceil(keys / 256)))
+    streams = batch * (heads if heads / kv_heads > c[DECODE_GROUP] else kv_heads)
+    splits = max(1.0, min(ceil(machine[0] / streams), ceil(keys / SPLIT_KEYS)))
     wide = width / 128 * us
-    busy = max(streams * splits / machine[0], 1.0) * (keys / splits / KEYS * c[10] * wide + c[11] * wide)
+    block = keys / splits / KEYS * c[DECODE_STEP_US] * wide + c[DECODE_BLOCK_US] * wide
+    busy = max(streams * splits / machine[0], 1.0) * block
     moved = 2 * element_bytes * width * batch * (kv_heads * keys + heads)
-    return float(c[8] * us + overlapped(busy, moved / (machine[2] * c[9]), c[12]))
+    memory = moved / (machine[2] * c[DECODE_BANDWIDTH_SHARE])
+    return float(c[DECODE_LAUNCH_US] * us + overlapped(busy, memory, c[DECODE_OVERLAP_EXPONENT]))

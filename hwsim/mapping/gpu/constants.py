@@ -38,6 +38,12 @@ CONVOLUTION = {
 `simt_efficiency` is that of ordinary cores, which take channels that tensor cores cannot.
 """
 
+GEMV = {"stream_share": 1.0, "launch_us": 0.0}
+"""Those of a matrix by one vector, a warp per output; all warps reach `stream_share` of the bandwidth."""
+
+STREAM_SHARE, GEMV_LAUNCH_US = range(2)
+"""Their places."""
+
 VECTOR = {
     "launch_us": 0.0, "bandwidth_share": 1.0, "ramp_us": 0.0, "overlap_exponent": inf, "reread": 0.0,
     "long_row_elements": 1.0, "unaligned_factor": 1.0, "short_row_factor": 1.0,
@@ -53,8 +59,8 @@ ATTENTION = {
 """Those of attention in one kernel: of a sequence first, then of one query against cached keys."""
 
 ORDER: Mapping[str, Mapping[str, float]] = {
-    "gemm": GEMM, "bmm": GEMM, "recurrent": GEMM, "conv": CONVOLUTION, "depthwise": VECTOR, "elementwise": VECTOR,
-    "pool": VECTOR, "normalisation": VECTOR, "softmax": VECTOR, "attention": ATTENTION,
+    "gemm": GEMM, "bmm": GEMM, "recurrent": GEMM, "gemv": GEMV, "conv": CONVOLUTION, "depthwise": VECTOR,
+    "elementwise": VECTOR, "pool": VECTOR, "normalisation": VECTOR, "softmax": VECTOR, "attention": ATTENTION,
 }  # fmt: skip
 
 TYPICAL: Mapping[str, Mapping[str, float]] = {
@@ -84,8 +90,9 @@ KEPLER: Mapping[str, Mapping[str, float]] = {
 """Of the generation before Maxwell, none of which was measured: less of the peak, and no Winograd before 2016."""
 
 KEPLER_SOURCE = Source.assumed(
-    "Kepler was not measured; two thirds of its peak is about what its libraries reached. Blocks, and unsplit sums, "
-    "were chosen with the K80's roofline in Jouppi et al., ISCA 2017, in view"
+    "a calibration by hand, of no measured kernel: two thirds of the peak is about what Kepler's libraries reached; "
+    "blocks and unsplit sums were chosen with the K80's roofline in Jouppi et al., ISCA 2017, Fig. 7, in view, which "
+    "is no test of them"
 )
 
 STAND_IN = {
@@ -96,6 +103,20 @@ STAND_IN = {
 
 LAUNCH_US = {"graph": 1.3, "direct": 4.0, "eager": 35.0}
 """From one kernel to the next: in a CUDA graph, called one by one, and from a framework that runs as it reads."""
+
+CHOSEN = ("narrow_columns", "quantum", "packs_groups", "decode_group", "unsplit")
+"""Constants that are never fitted; neither are those named `tile_128x64`, blocks that a library is seen to use."""
+
+SOURCES = {
+    "launches": Source.assumed(
+        ", ".join(f"{library} {us:g} us" for library, us in LAUNCH_US.items())
+        + ", where a class was not fitted with that library"
+    ),
+    "blocks of products": Source.assumed(
+        "sides from 8 to 256 of which the fastest is taken, with splits of the reduction, as in CUTLASS and in names "
+        "of cuBLAS' kernels; the reduction is rounded up to 64 on tensor cores and to 8 on ordinary ones"
+    ),
+}
 
 TENSOR, SIMT = "tensor", "simt"
 
@@ -122,13 +143,32 @@ QUANTUM = {TENSOR: 64.0, SIMT: 8.0}
 
 
 class Case(NamedTuple):
-    """What kernels of one class in one format need: `values` in their order, and the blocks of `menu_of`."""
+    """What kernels of one class in one format need: `values` in their order, and the blocks of `menu_of`.
+
+    Of its `constants`, those that are `chosen` were not fitted on the `shapes` that the others were.
+    """
 
     values: tuple[float, ...]
     menu: str
     quantum: float
     source: Source
     shapes: int
+    constants: Mapping[str, float]
+    chosen: tuple[str, ...] = ()
+
+    def with_values(self, changed: Mapping[int, float]) -> Case:
+        """Return the case with other values at some places."""
+        values = tuple(changed.get(place, value) for place, value in enumerate(self.values))
+        return self._replace(values=values)
+
+    def __str__(self) -> str:
+        """Return its constants with their values, fitted ones and those that were chosen."""
+        said = {name: f"{name} {value:.4g}" for name, value in self.constants.items()}
+        fitted = ", ".join(text for name, text in said.items() if name not in self.chosen)
+        chosen = ", ".join(said[name] for name in self.chosen)
+        if not self.shapes or not chosen:
+            return ", ".join(filter(None, (fitted, chosen))) or "all ideal"
+        return f"{fitted}; chosen, not fitted: {chosen}"
 
 
 @lru_cache(maxsize=4096)
@@ -167,12 +207,14 @@ def menu_array(menu: str) -> Any:
 
 
 def case_of(
-    op_class: str, path: str, library: str, constants: Mapping[str, float], source: Source, shapes: int
-) -> Case:
-    """Return the case that `constants` describe."""
+    op_class: str, path: str, library: str, constants: Mapping[str, float], source: Source, shapes: int,
+    chosen: tuple[str, ...] = (),
+) -> Case:  # fmt: skip
+    """Return the case that `constants` describe, of which `chosen` ones were not fitted, like all of `CHOSEN`."""
     menu = menu_of(op_class, path, library, constants) if ORDER[op_class] in (GEMM, CONVOLUTION) else ""
     quantum = constants.get("quantum", QUANTUM[path])
-    return Case(values_of(op_class, constants), menu, quantum, source, shapes)
+    never = (name for name in constants if name in CHOSEN or name.startswith("tile_"))
+    return Case(values_of(op_class, constants), menu, quantum, source, shapes, constants, (*chosen, *never))
 
 
 def find(machines: tuple[str, ...], library: str, op_class: str, formats: tuple[str, ...]) -> Calibration | None:
@@ -204,11 +246,11 @@ def resolve(machines: tuple[str, ...], library: str, op_class: str, path: str, f
         return case_of(op_class, path, library, typical, Source.assumed(why), 0)
     source, (owner, kin, fmt) = found.source, found.case
     constants = dict(found.constants)
-    if owner != library:
-        constants["launch_us"] = LAUNCH_US[library]
+    chosen = ("launch_us",) if owner != library or "launch_us" not in constants else ()
+    constants |= dict.fromkeys(chosen, LAUNCH_US[library])
     if (found.machine, owner, kin, fmt) != (machines[0], library, op_class, formats[0]):
         source = Source.assumed(f"{found.machine}'s {kin} in {fmt} by {owner} ({source})")
-    return case_of(op_class, path, owner, constants, source, found.shapes)
+    return case_of(op_class, path, owner, constants, source, found.shapes, chosen)
 
 
 def ideal(op_class: str, path: str, library: str) -> Case:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from hwsim.arch.source import Source
 from hwsim.ir.layer import Layer
 from hwsim.mapping.gpu import kernels
 from hwsim.mapping.gpu.constants import CONVOLUTION, Case, array, menu_array
@@ -21,8 +22,8 @@ IMPLICIT_MENU = "128x32,128x64,128x128|1|128x128"
 WINOGRAD_MENU = "128x128,64x128,32x128,64x64|1|128x128"
 FFT_MENU = "64x64,128x64,64x128|1|128x128"
 PADDED_MENU = "128x64,128x128|1|128x128"
-TAIL, RAMP, WINOGRAD = 11, 5, 16
-TAIL_SHARE = 0.25
+WINOGRAD_TAIL_SHARE = 0.25
+"""`tail_share` of Winograd's and Fourier's products."""
 
 SECTOR_BYTES = 32
 """What L2 fetches at once: a stride along a row saves nothing within it."""
@@ -31,9 +32,42 @@ TENSOR_CHANNELS = 8
 """Tensor cores take channels and filters by eights; other convolutions run on ordinary cores, padded to 4 and 64."""
 
 DIRECT_POSITIONS = 128
+DIRECT_FILTERS = 8
 DIRECT_SHARE = 0.35
-"""Share of the rate of ordinary cores at which a depthwise convolution computes (assumed: none was measured)."""
+"""Share of the rate of ordinary cores at which a depthwise convolution computes."""
 
+SOURCES = {
+    "convolution": Source.assumed("auto: each layer's fastest algorithm, as a library that tries them all takes it"),
+    "blocks of convolutions": Source.assumed(
+        "; ".join(
+            f"{name} {menu.split('|')[0]}"
+            for name, menu in (
+                ("implicit products", IMPLICIT_MENU),
+                ("Winograd's", WINOGRAD_MENU),
+                ("Fourier's", FFT_MENU),
+                ("padded ones", PADDED_MENU),
+            )
+        )
+        + ", as cuDNN's kernels of these sizes are named; Winograd in one kernel has 8 x 4 tiles by 32 filters"
+    ),
+    "last wave of Winograd's products": Source.assumed(
+        f"{WINOGRAD_TAIL_SHARE} of it is saved in proportion to its emptiness, about what fitted products have"
+    ),
+    "products of frequencies": Source.assumed(
+        f"{kernels.FFT_SHARE} of the efficiency of Winograd's products, and three transforms' start: few were measured"
+    ),
+    "depthwise convolutions": Source.assumed(
+        f"blocks of {DIRECT_POSITIONS} positions by up to {DIRECT_FILTERS} filters at {DIRECT_SHARE} of the rate of "
+        "ordinary cores: none was measured"
+    ),
+    "strided reads": Source.assumed(
+        f"L2 fetches sectors of {SECTOR_BYTES} bytes, the transactions of CUDA's programming guide"
+    ),
+    "channels of tensor cores": Source.assumed(
+        f"by {TENSOR_CHANNELS}; other convolutions run on ordinary cores, padded to 4 channels and 64 filters, where "
+        "those were measured"
+    ),
+}
 
 AUTO = "auto"
 ALGORITHMS = (AUTO, "implicit_gemm", "winograd", "winograd_fused", "fft")
@@ -97,7 +131,7 @@ def on_tensor_cores(
         machine = array((float(machine[0]), simt_rate, float(machine[2]), float(machine[3])))
         depth, filters = ceil_div(layer.C, 4) * 4 * layer.R * layer.S, ceil_div(layer.K, 64) * 64
         case = _with(case, PADDED_MENU)._replace(quantum=8.0)
-        case = case._replace(values=(case.values[21], *case.values[1:]))
+        case = case.with_values({kernels.EFFICIENCY: case.values[kernels.SIMT_EFFICIENCY]})
         whole = gemm(
             layer.G, layer.positions, filters, depth, dram_bytes, word_bytes, machine, case, algorithm="padded_gemm"
         )
@@ -111,7 +145,7 @@ def on_tensor_cores(
 def transformed(layer: Layer, dram_bytes: float, word_bytes: float, machine: Any, case: Case) -> Iterator[Kernel]:
     """Yield Winograd's and Fourier's kernels (Lavin and Gray, CVPR 2016; Vasilache et al., ICLR 2015)."""
     unit = (layer.stride, layer.dilation, layer.G) == ((1, 1), (1, 1), 1)
-    if not unit or layer.R != layer.S or case.values[WINOGRAD] <= 0:
+    if not unit or layer.R != layer.S or case.values[kernels.WINOGRAD_EFFICIENCY] <= 0:
         return
     values, menu = array(case.values), menu_array(case.menu)
     images, channels, rows, cols, filters, taps = layer.N, layer.C, layer.P, layer.Q, layer.K, layer.R
@@ -149,25 +183,24 @@ def _kernel(
 
 def _with(case: Case, menu: str) -> Case:
     """Return a case of other blocks; an implicit product, whose tensors stream, has no ramp and no shorter tail."""
-    values = list(case.values)
-    if menu == WINOGRAD_MENU:
-        values[TAIL] = TAIL_SHARE
-    else:
-        values[RAMP] = values[TAIL] = 0.0
-    return case._replace(values=tuple(values), menu=menu)
+    streams = {kernels.RAMP_US: 0.0, kernels.TAIL_SHARE: 0.0}
+    changed = {kernels.TAIL_SHARE: WINOGRAD_TAIL_SHARE} if menu == WINOGRAD_MENU else streams
+    return case.with_values(changed)._replace(menu=menu)
 
 
 def direct(layer: Layer, dram_bytes: float, machine: Any, case: Case, simt_rate: float) -> Kernel:
     """Return a depthwise convolution: a block per channel and strip of outputs, bound by memory or by its loads."""
-    wide = min(layer.K, 8)
+    wide = min(layer.K, DIRECT_FILTERS)
     block = rounded(DIRECT_POSITIONS * wide * layer.reduction / (simt_rate * DIRECT_SHARE))
     strips = ceil_div(layer.positions, DIRECT_POSITIONS)
     blocks = layer.G * strips * ceil_div(layer.K, wide)
     sm = ceil_div(blocks, int(machine[0])) * block
-    launch, share, exponent = case.values[6], case.values[4], case.values[7]
-    body = kernels.overlapped(float(sm), dram_bytes / (float(machine[2]) * share), exponent)
+    values = case.values
+    launch = rounded(values[kernels.LAUNCH_US] * float(machine[3]))
+    memory = dram_bytes / (float(machine[2]) * values[kernels.BANDWIDTH_SHARE])
+    body = kernels.overlapped(float(sm), memory, values[kernels.OVERLAP_EXPONENT])
     reads = layer.G * layer.positions * layer.reduction
     return Kernel(
-        "direct", DIRECT_POSITIONS, wide, 1, blocks, block, block, rounded(launch * float(machine[3])), sm,
-        max(sm, rounded(body)), 0, 0, reads * ceil_div(layer.K, wide), layer.weight_elements * strips,
+        "direct", DIRECT_POSITIONS, wide, 1, blocks, block, block, launch, sm, max(sm, rounded(body)), 0, 0,
+        reads * ceil_div(layer.K, wide), layer.weight_elements * strips,
     )  # fmt: skip

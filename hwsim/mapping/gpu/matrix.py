@@ -8,17 +8,50 @@ from __future__ import annotations
 
 from typing import Any
 
+from hwsim.arch.source import Source
 from hwsim.mapping.gpu import kernels
-from hwsim.mapping.gpu.constants import Case, array, menu_array
+from hwsim.mapping.gpu.constants import GEMV_LAUNCH_US, STREAM_SHARE, Case, array, menu_array
 from hwsim.mapping.gpu.kernel import Kernel, rounded
 from hwsim.units import ceil_div
+
+WARPS = int(kernels.WARPS)
+
+SOURCES = {
+    "matrix by vector": Source.assumed(
+        f"a warp per output, {WARPS} warps on an SM, each with {kernels.LINE_BYTES:g} bytes in flight and "
+        f"{kernels.EXTRA_LINES:g} latencies beside those of its lines, or blocks, whichever is faster; for one vector "
+        "in fp32 only, as EIE's Table IV has it on a Titan X: no product of two vectors or a few was measured, and in "
+        "fp16 and below the fitted blocks hold vectors too"
+    ),
+    "blocks in flight": Source.assumed(
+        f"half of an SM's 65536 registers hold outputs of up to {kernels.RESIDENT_BLOCKS:g} blocks"
+    ),
+    "power limit of products": Source.assumed(
+        f"times at the peak and at the sustained rate overlap, with exponent {kernels.POWER_EXPONENT:g}: the larger"
+    ),
+}
+
+
+def product(
+    batch: int, rows: int, cols: int, depth: int, dram_bytes: float, word_bytes: float, machine: Any, case: Case,
+    one_vector: Case | None,
+) -> Kernel:  # fmt: skip
+    """Return the kernel that a library takes for `batch` products of (rows, depth) by (depth, cols): the fastest.
+
+    `one_vector` are the constants of a matrix by a vector, where it has a kernel for that.
+    """
+    blocked = gemm(batch, rows, cols, depth, dram_bytes, word_bytes, machine, case)
+    if one_vector is None or rows > 1:
+        return blocked
+    streamed = gemv(batch, cols, depth, dram_bytes, word_bytes, machine, one_vector)
+    return min(blocked, streamed, key=lambda kernel: kernel.total_cycles)
 
 
 def gemm(
     batch: int, rows: int, cols: int, depth: int, dram_bytes: float, operand_bytes: float, machine: Any, case: Case,
-    *, slower: float = 1.0, algorithm: str = "gemm",
+    *, algorithm: str = "gemm",
 ) -> Kernel:  # fmt: skip
-    """Return the kernel for `batch` products of (rows, depth) by (depth, cols), `slower` times less efficient."""
+    """Return the kernel in blocks for `batch` products of (rows, depth) by (depth, cols)."""
     values, menu = case.values, menu_array(case.menu)
     found = kernels.gemm(
         batch,
@@ -28,7 +61,7 @@ def gemm(
         dram_bytes,
         operand_bytes,
         case.quantum,
-        values[0] / slower,
+        values[kernels.EFFICIENCY],
         menu,
         machine,
         array(values),
@@ -37,29 +70,18 @@ def gemm(
     return kernel_of(algorithm, found, tall, wide, splits, (batch, rows, cols, depth), machine, case)
 
 
-STREAM_SHARE = 0.839
-"""Share of the bandwidth that all warps of an SM reach together: 281.9 of 336 GB/s at DeepBench's 1024 x 8 x 500000."""
-
-WARPS = 64
-"""Warps resident on an SM."""
-
-GEMV_LAUNCH_US = {"direct": 7.0}
-
-
-def gemv(
-    batch: int, rows: int, cols: int, depth: int, dram_bytes: float, word_bytes: float, machine: Any, launch_us: float
-) -> Kernel:
-    """Return the kernel for matrices by vectors, a warp per output, all `rows` in turn.
+def gemv(batch: int, cols: int, depth: int, dram_bytes: float, word_bytes: float, machine: Any, case: Case) -> Kernel:
+    """Return the kernel for `batch` matrices of (depth, cols) by a vector each, a warp per output.
 
     t = launch + (memory^2 + chain^2)^(1/2), where the chain is of lines that a warp waits for one after the other
     (Little's law): it, not bandwidth, bounds a matrix of few rows.
     """
-    blocks = batch * rows * ceil_div(cols, WARPS)
-    body, block, last, sm = kernels.gemv(blocks, depth, rows * dram_bytes, word_bytes, STREAM_SHARE, machine)
-    launch, input_words = rounded(launch_us * float(machine[3])), blocks * depth
+    blocks, share = batch * ceil_div(cols, WARPS), case.values[STREAM_SHARE]
+    body, block, last, sm = kernels.gemv(blocks, depth, dram_bytes, word_bytes, share, machine)
+    launch, input_words = rounded(case.values[GEMV_LAUNCH_US] * float(machine[3])), blocks * depth
     return Kernel(
         "gemv", 1, WARPS, 1, blocks, int(block), int(last), launch, int(sm), rounded(body), 0, 0, input_words,
-        batch * rows * cols * depth,
+        batch * cols * depth,
     )  # fmt: skip
 
 
@@ -72,7 +94,7 @@ def kernel_of(
     batch, rows, cols, depth = shape
     body_cycles, reduction_cycles = rounded(body), rounded(reduction)
     busy = body + power + reduction
-    if case.values[12] > 0:
+    if case.values[kernels.THROTTLE_SLOPE] > 0:
         power += kernels.throttled(busy, machine, array(case.values)) - busy
     return Kernel(
         algorithm,
@@ -82,7 +104,7 @@ def kernel_of(
         int(blocks),
         int(block),
         int(last),
-        rounded(case.values[6] * float(machine[3])),
+        rounded(case.values[kernels.LAUNCH_US] * float(machine[3])),
         int(sm),
         body_cycles,
         rounded(power),

@@ -11,12 +11,10 @@ from hwsim.ir.layer import Kind, Layer
 from hwsim.mapping.gpu import recurrent
 from hwsim.mapping.gpu.convolution import convolve
 from hwsim.mapping.gpu.kernel import BlockMapping, machine_of
-from hwsim.mapping.gpu.matrix import gemm, gemv
+from hwsim.mapping.gpu.matrix import product
 
 BITS = 8
 OPERANDS = ("input", "weight", "output")
-FEW_VECTORS = 2
-"""Most vectors that a matrix is multiplied by one after the other: tensor cores have blocks for few, and are fitted."""
 
 
 def place(layer: Layer, chip: Accelerator, fmt: NumberFormat) -> BlockMapping:
@@ -32,12 +30,9 @@ def place(layer: Layer, chip: Accelerator, fmt: NumberFormat) -> BlockMapping:
     elif layer.steps > 1:
         kernel = recurrent.step(layer, dram_bytes, word_bytes, machine, cases["recurrent", fmt.name])
     else:
-        case = cases["bmm" if layer.G > 1 else "gemm", fmt.name]
+        case, one_vector = cases["bmm" if layer.G > 1 else "gemm", fmt.name], cases.get(("gemv", fmt.name))
         shape = (layer.G, layer.positions, layer.K, layer.reduction)
-        kernel = gemm(*shape, dram_bytes, word_bytes, machine, case)
-        if fmt.name == "fp32" and layer.positions <= FEW_VECTORS:
-            one = gemv(*shape, dram_bytes, word_bytes, machine, chip.options["gemv_launch_us"])
-            kernel = min(kernel, one, key=lambda kernel: kernel.total_cycles)
+        kernel = product(*shape, dram_bytes, word_bytes, machine, case, one_vector)
     return BlockMapping(layer, "thread_blocks", kernel, chip.array.rows, words)
 
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from hwsim.arch.source import Source
 from hwsim.ir.layer import Layer
+from hwsim.mapping.gpu import kernels
 from hwsim.mapping.gpu.constants import Case
 from hwsim.mapping.gpu.kernel import Kernel, rounded
 from hwsim.mapping.gpu.matrix import gemm
+
+SOURCES = {
+    "weights of a recurrent layer": Source.assumed("stay in L2 from step to step where they fill half of it at most")
+}
 
 
 def weights_stay(weight_elements: int, weight_bits: int, l2_bits: int) -> bool:
@@ -25,5 +31,5 @@ def step(
     """
     shape = (layer.G, layer.positions, layer.K, layer.reduction)
     kernel = gemm(*shape, dram_bytes / layer.steps, word_bytes, machine, case)
-    gates = rounded(gate_words * word_bytes / (case.values[2] * float(machine[0])))
+    gates = rounded(gate_words * word_bytes / (case.values[kernels.L2_BYTES_PER_CYCLE] * float(machine[0])))
     return kernel._replace(reduction_cycles=kernel.reduction_cycles + gates)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import log2
 from typing import Any
 
+from hwsim.arch.source import Source
 from hwsim.ir.layer import Kind, Layer
 from hwsim.mapping.gpu import kernels
 from hwsim.mapping.gpu.constants import Case, array
@@ -14,6 +15,13 @@ WARP_ROW = 1024
 
 VECTOR_ELEMENTS = 4
 """Elements of 4 bytes that a thread loads at once."""
+
+SOURCES = {
+    "rows of a softmax or normalisation": Source.assumed(
+        f"a warp keeps up to {WARP_ROW} elements in registers; longer rows are read again in part, wholly from four "
+        f"times `long_row_elements` on; threads load {VECTOR_ELEMENTS} elements at once where rows allow it"
+    )
+}
 
 CLASS = {
     Kind.POOL: "pool", Kind.ELEMENTWISE: "elementwise", Kind.ACTIVATION: "elementwise",
