@@ -7,6 +7,7 @@
 | name                             | what                                                            |
 |----------------------------------|-----------------------------------------------------------------|
 | `simulate`                       | a network on a chip, layer by layer                             |
+| `sweep`                          | many simulations, each computed once, in one file               |
 | `compare`                        | results beside published tables, with errors                    |
 | `NetworkResult`, `LayerResult`   | what came out                                                   |
 | `Network`, `NetworkBuilder`      | what is computed                                                |
@@ -23,6 +24,7 @@ from hwsim.ir.network import Network
 from hwsim.results.compare import compare
 from hwsim.results.record import LayerResult, NetworkResult
 from hwsim.simulate import simulate
+from hwsim.sweep import sweep
 
 __version__ = "0.1.0"
 
@@ -37,4 +39,5 @@ __all__ = [
     "catalog",
     "compare",
     "simulate",
+    "sweep",
 ]

@@ -22,7 +22,7 @@ from hwsim.formats.fixed16 import fixed16
 from hwsim.ir import Layer
 from hwsim.mapping import row_stationary_search as kernel
 from hwsim.mapping.row_stationary import Parameters, RowStationaryMapping, misfit
-from hwsim.mapping.row_stationary_geometry import strips_of
+from hwsim.mapping.row_stationary_geometry import geometry_of, strips_of
 from hwsim.mapping.row_stationary_place import batch_shares, kernel_facts, machine_of, place, prices_of, shares
 from hwsim.results.record import WordCosts, energy_by_component
 from hwsim.units import ceil_div
@@ -148,3 +148,23 @@ def test_a_layer_is_searched_in_less_than_50_ms_and_5_million_mappings_a_second(
         # about 5 ms, and 20 to 50 million per second, on one core of a laptop
         assert min(seconds) < 0.05
         assert looked / min(seconds) > 5e6
+
+
+@settings(max_examples=40)
+@given(layer=layers(), density=densities, before=densities, objective=st.sampled_from(OBJECTIVES))
+def test_a_guess_changes_how_long_a_search_takes_and_not_what_it_finds(
+    layer: Layer, density: float, before: float, objective: str
+) -> None:
+    chip = eyeriss(**SMALL)
+    machine, prices, which = machine_of(chip, fixed16), prices_of(chip, fixed16), kernel.OBJECTIVES.index(objective)
+    geometry = geometry_of(layer, machine.rows, min(machine.ifmap_spad, machine.filter_spad))
+    strips = np.array([(e, *strips_of(geometry, e)[1:]) for e in shares(geometry.P)], np.int64)
+    images = np.array(batch_shares(geometry.N), np.int64)
+    guess, alone, near = np.zeros((3, 7), np.int64)
+    # the best under another objective and density is legal, and seldom the best
+    kernel.search(*kernel_facts(geometry, machine, prices, before), strips, images, 1 - which % 2, guess)
+    facts = kernel_facts(geometry, machine, prices, density)
+    kernel.search(*facts, strips, images, which, alone)
+    if guess.any():
+        kernel.search_near(*facts, strips, images, which, guess, near)
+        assert near.tolist() == alone.tolist()

@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hwsim
+from hwsim import catalog
 from hwsim.compress.columns import Array, encode
+from hwsim.engine import sparse, sparse_stepped
 from hwsim.engine import sparse_kernels as kernels
-from hwsim.engine import sparse_stepped
 from hwsim.engine.trace import Span
+from hwsim.errors import InputError
 from hwsim.ir import Network, NetworkBuilder
 
 
@@ -210,3 +212,36 @@ def test_a_timeline_has_the_phases_of_every_layer() -> None:
         Span("PEs", "stall", fill + compute, stall),
         Span("PEs", "drain", fill + compute + stall, drain),
     ]
+
+
+@pytest.mark.parametrize("per_read", [1, 3, 8, 12])
+@pytest.mark.parametrize("vectors", [1, 5])
+def test_reads_are_of_aligned_rows_of_any_width_and_products_add_up(per_read: int, vectors: int) -> None:
+    generator = np.random.default_rng(11)
+    codes = (generator.integers(1, 16, (37, 23)) * (generator.random((37, 23)) < 0.6)).astype(np.uint8)
+    columns, count, seed = encode(codes, 5), 13, np.uint64(7)
+    pointers, machine = columns.pointers, (8, 0, 0, per_read)
+    sums, expected = np.zeros((2, len(kernels.SUMS)), np.int64)
+    kernels.random_products(pointers, columns.useful, vectors, count, seed, 23, *machine, sums)
+    reads = 0
+    for vector in range(vectors):
+        at, scratch = np.zeros(count, np.int64), (np.zeros(5, np.int32), np.zeros(5, np.int32))
+        kernels.random_positions(count, 23, np.uint64(kernels.vector_seed(seed, vector)), at)
+        kernels.product_of(pointers, columns.useful, at, *machine, *scratch, np.zeros(count, np.int32), expected)
+        begin, end = pointers[at].astype(int), pointers[at + 1].astype(int)
+        reads += int(((end - 1) // per_read - begin // per_read + 1)[end > begin].sum())
+    assert sums.tolist() == expected.tolist()
+    assert sums[4] == reads
+
+
+@pytest.mark.parametrize("spec", ["vgg", "eie_layers", "mlp:hidden=4096-9000,inputs=300,classes=7"])
+def test_what_is_refused_before_it_is_drawn_is_refused_as_after(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = catalog.network(spec).with_density(0.4, 1.0)
+    said = []
+    for early in (True, False):
+        if not early:
+            monkeypatch.setattr(sparse, "require_room", lambda *_: None)
+        with pytest.raises(InputError) as refused:
+            hwsim.simulate(given, on="eie")
+        said.append(str(refused.value))
+    assert said[0] == said[1]

@@ -9,11 +9,14 @@ import click
 
 from hwsim import __version__
 from hwsim.cli.compare import compare
+from hwsim.cli.export import export
 from hwsim.cli.list import list_
 from hwsim.cli.measure import measure
 from hwsim.cli.report import report
 from hwsim.cli.run import run
 from hwsim.cli.show import show
+from hwsim.cli.sweep import sweep
+from hwsim.cli.validate import validate
 from hwsim.errors import HwsimError, UsageError, printable
 
 INTERRUPTED = 130
@@ -28,13 +31,14 @@ def cli() -> None:
     hwsim run alexnet --on systolic --out runs/alexnet
     hwsim run model.onnx --on systolic:rows=128,cols=128 --format int8
     hwsim run topology.csv --dataflow output_stationary --like scale-sim
+    hwsim sweep --networks alexnet,vgg --on 'eyeriss:rows={8,12,16}' --density 1.0,0.5
     hwsim measure resnet:depth=50 --on cpu
     hwsim list networks --long
     hwsim show bert:size=large
     """
 
 
-for verb in (run, measure, compare, report, list_, show):
+for verb in (run, sweep, export, measure, compare, validate, report, list_, show):
     cli.add_command(verb)
 
 

@@ -47,6 +47,8 @@ class Engine(Protocol):
     """What a module of this folder offers to be named by a chip.
 
     One that has `MIXES_FORMATS = True` runs each layer in the format it is placed in; to others all are in `fmt`.
+    `READS_DENSITIES` names the densities of layers, "weight_density" and "input_density", that cycles, counts and
+    columns depend on, mappings by the dataflows of this package included; without it, both are taken to.
     """
 
     def execute(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 MIXES_FORMATS = True
+READS_DENSITIES: frozenset[str] = frozenset()
 
 
 def execute(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hwsim.mapping.placed import Placed
     from hwsim.results.record import NetworkResult
 
+READS_DENSITIES: frozenset[str] = frozenset()
 REFERENCE = "isca_row_stationary"
 KINDS = {"conv": Kind.CONV, "fc": Kind.MATMUL}
 """Convolutions and matrix products are compared apart, as the paper does."""

@@ -43,6 +43,7 @@ UNITS = {"compute": "tiles", "feed": "fat trees"}
 
 
 MIXES_FORMATS = True
+READS_DENSITIES: frozenset[str] = frozenset()
 
 
 def execute(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hwsim.mapping.placed import Placed
     from hwsim.results.record import NetworkResult
 
+READS_DENSITIES = frozenset({"input_density"})
 WORD_BYTES = WORD_BITS // BITS_PER_BYTE
 
 SHARES = {

@@ -28,6 +28,7 @@ from hwsim.engine.sparse_operands import (
     entries_per_pe,
     matrices,
     positions,
+    require_room,
     vectors_seed,
 )
 from hwsim.formats import NumberFormat
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 
     from hwsim.engine.trace import Span
     from hwsim.results.record import NetworkResult
+
+
+READS_DENSITIES = frozenset({"weight_density", "input_density"})
 
 
 class Sums(NamedTuple):
@@ -82,6 +86,7 @@ def execute(
             return vector.closed(one.layer, chip, one.fmt, one.fused_into)
         return run(Run(one.mapping, network, chip, one.fmt, seed, fidelity == "stepped"))
 
+    require_room((one.mapping for one in placed if isinstance(one.mapping, CompressedMapping)), network, chip)
     return Execution(map(outcome, placed), notes=_notes(placed, chip))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from math import isclose
@@ -28,6 +28,9 @@ MOST_ENTRIES = 2**30
 
 ROOM = 1.05
 """Entries that are made room for, over those expected; the deviation of a matrix is far below."""
+
+SPREAD = 1000
+"""Entries by which small matrices may deviate besides."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +73,19 @@ def matrices(
             held += found.columns.largest
             _require_fits(mapping, chip, held)
             yield found
+
+
+def require_room(mappings: Iterable[CompressedMapping], network: Network, chip: Accelerator) -> None:
+    """Raise `InputError` for the layer that `matrices` would raise it for, where that is sure before any is drawn.
+
+    It is if the first matrix of a layer is expected not to fit, and all layers before are expected to by far.
+    """
+    capacity, bits = entries_per_pe(chip), chip.options["index_bits"]
+    for mapping in () if network.tensors else mappings:
+        first = min(mapping.pass_rows, mapping.rows), mapping.cols, matrix_density(mapping, 0), mapping.pes, bits
+        _require_likely(mapping, chip, expected_entries(*first))
+        if ROOM * entries_expected(mapping, bits) + SPREAD > capacity:
+            return
 
 
 def positions(mapping: CompressedMapping) -> int:
@@ -116,12 +132,18 @@ def _require_fits(mapping: CompressedMapping, chip: Accelerator, entries: int) -
         )
 
 
+def _require_likely(mapping: CompressedMapping, chip: Accelerator, expected: float) -> None:
+    """Raise `InputError` where a random matrix of so many entries need not be drawn to know that it does not fit."""
+    capacity = entries_per_pe(chip)
+    if expected > min(ROOM * capacity, MOST_ENTRIES):
+        needed = entries_expected(mapping, chip.options["index_bits"])
+        _require_fits(mapping, chip, max(capacity + 1, round(needed)))
+
+
 def _random(mapping: CompressedMapping, chip: Accelerator, number: int, rows: int, seed: int, values: bool) -> Columns:
     """Return random matrix `number` with `rows`, each element non-zero with the density that it has."""
     density, bits, codebook_bits = matrix_density(mapping, number), *_bits(chip)
-    capacity = entries_per_pe(chip)
-    if expected_entries(rows, mapping.cols, density, mapping.pes, bits) > min(ROOM * capacity, MOST_ENTRIES):
-        _require_fits(mapping, chip, max(capacity + 1, round(entries_expected(mapping, bits))))
+    _require_likely(mapping, chip, expected_entries(rows, mapping.cols, density, mapping.pes, bits))
     arguments = (rows, mapping.cols, density, mapping.pes, bits, (1 << codebook_bits) - 1, seed % 2**64)
     return _drawn(*arguments, True) if values else _drawn_once(*arguments)
 

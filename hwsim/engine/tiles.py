@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from hwsim.results.record import NetworkResult
 
 OPERATIONS_PER_MAC = 2
+READS_DENSITIES: frozenset[str] = frozenset()
 
 
 def execute(

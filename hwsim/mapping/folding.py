@@ -17,7 +17,7 @@ buffer; the held operand is divided over the inner index and comes again for eve
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from hwsim.mapping.loops import Loop, extents
@@ -73,8 +73,12 @@ class Folding:
     accumulator_bits: int
     bandwidth: tuple[int, int] | None
 
+    output_stationary: bool = _derived()
+    rows_outer: bool = _derived()
     row_folds: int = _derived()
     col_folds: int = _derived()
+    last_rows: int = _derived()
+    last_cols: int = _derived()
     outer_size: int = _derived()
     outer_extent: int = _derived()
     outer_count: int = _derived()
@@ -91,53 +95,13 @@ class Folding:
 
     def __post_init__(self) -> None:
         """Derive the axes of the passes."""
-        row_folds, col_folds = ceil_div(self.row_extent, self.rows), ceil_div(self.col_extent, self.cols)
-        spills = False
-        if self.stationary == "output":
-            by_rows = passing_is_input = self.outer == "rows"
-            outer_size, outer_extent = (self.rows, self.row_extent) if by_rows else (self.cols, self.col_extent)
-            pass_folds, inner_size, inner_extent = col_folds if by_rows else row_folds, 1, 1
-        else:
-            outer_size, outer_extent, pass_folds = self.chunk, self.stream_extent, row_folds
-            inner_size, inner_extent = self.cols, self.col_extent
-            passing_is_input = self.stationary == "weight"
-            live_bits = self.chunk * min(self.cols, self.col_extent) * self.accumulator_bits
-            spills = row_folds > 1 and live_bits > self.output_room_bits
-        operands = (self.input_visit, self.input_room_bits), (self.weight_visit, self.weight_room_bits)
-        passing, held = operands if passing_is_input else operands[::-1]
-        outer_count, inner_count = ceil_div(outer_extent, outer_size), ceil_div(inner_extent, inner_size)
-        self.__dict__.update(
-            row_folds=row_folds,
-            col_folds=col_folds,
-            outer_size=outer_size,
-            outer_extent=outer_extent,
-            outer_count=outer_count,
-            inner_size=inner_size,
-            inner_extent=inner_extent,
-            inner_count=inner_count,
-            pass_folds=pass_folds,
-            passing_is_input=passing_is_input,
-            passing_visit=passing[0],
-            passing_room_bits=passing[1],
-            held_visit=held[0],
-            held_room_bits=held[1],
-            spills=spills,
-        )
-
-    @property
-    def last_rows(self) -> int:
-        """Rows of the last row tile."""
-        return self.row_extent - (self.row_folds - 1) * self.rows
-
-    @property
-    def last_cols(self) -> int:
-        """Columns of the last column tile."""
-        return self.col_extent - (self.col_folds - 1) * self.cols
+        numbers = derived(self, self.stationary == "output", self.stationary == "weight", self.outer == "rows")
+        self.__dict__.update(zip(DERIVED, numbers, strict=True))
 
     @property
     def chunks(self) -> int:
         """Visits to each stationary tile; one with the output stationary."""
-        return 1 if self.stationary == "output" else self.outer_count
+        return 1 if self.output_stationary else self.outer_count
 
     @property
     def passes(self) -> int:
@@ -170,6 +134,52 @@ class Folding:
             Loop("array", on_cols, tile_cols, 1, "cols"),
             Loop("array", streamed, self.chunk, 1),
         )
+
+
+DERIVED = tuple(one.name for one in fields(Folding) if not one.init)
+"""What `derived` returns, in its order."""
+
+
+def derived(f: Folding, output_stationary: bool, weight_stationary: bool, rows_outer: bool) -> tuple[Any, ...]:
+    """Return what follows from `f`, a folding or its numbers alone, in the order of `DERIVED`.
+
+    This and `hwsim.mapping.passes` are also compiled as they stand (`hwsim.engine.array_points_kernels`), for which
+    they keep to numbers, tuples and lists.
+    """
+    row_folds, col_folds = ceil_div(f.row_extent, f.rows), ceil_div(f.col_extent, f.cols)
+    spills = False
+    if output_stationary:
+        passing_is_input = rows_outer
+        outer_size, outer_extent = (f.rows, f.row_extent) if rows_outer else (f.cols, f.col_extent)
+        pass_folds, inner_size, inner_extent = col_folds if rows_outer else row_folds, 1, 1
+    else:
+        outer_size, outer_extent, pass_folds = f.chunk, f.stream_extent, row_folds
+        inner_size, inner_extent = f.cols, f.col_extent
+        passing_is_input = weight_stationary
+        spills = row_folds > 1 and f.chunk * min(f.cols, f.col_extent) * f.accumulator_bits > f.output_room_bits
+    by_input, by_weight = (f.input_visit, f.input_room_bits), (f.weight_visit, f.weight_room_bits)
+    passing, held = (by_input, by_weight) if passing_is_input else (by_weight, by_input)
+    return (
+        output_stationary,
+        rows_outer,
+        row_folds,
+        col_folds,
+        f.row_extent - (row_folds - 1) * f.rows,
+        f.col_extent - (col_folds - 1) * f.cols,
+        outer_size,
+        outer_extent,
+        ceil_div(outer_extent, outer_size),
+        inner_size,
+        inner_extent,
+        ceil_div(inner_extent, inner_size),
+        pass_folds,
+        passing_is_input,
+        passing[0],
+        passing[1],
+        held[0],
+        held[1],
+        spills,
+    )
 
 
 def made_of(given: Mapping[str, Any], **changes: Any) -> Folding:

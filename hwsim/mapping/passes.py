@@ -59,8 +59,8 @@ def pass_at(f: Folding, outer: int, inner: int, warm: bool = False) -> Pass:
     inputs, weights = (passing, held) if f.passing_is_input else (held, passing)
     if warm:
         weights = 0
-    if f.stationary == "output":
-        others = f.col_extent if f.outer == "rows" else f.row_extent
+    if f.output_stationary:
+        others = f.col_extent if f.rows_outer else f.row_extent
         skew = others + f.pass_folds * (size - 2) if f.tight else f.pass_folds * (f.rows + f.cols - 2)
         return Pass(0, f.pass_folds * f.stream_extent, skew, inputs, weights, size * others, 0)
     skew = f.row_extent + f.pass_folds * (width - 2) if f.tight else f.pass_folds * (f.rows + f.cols - 2)
@@ -83,13 +83,16 @@ def walk(f: Folding) -> Iterator[tuple[Pass, int]]:
 
 def kinds(f: Folding) -> list[tuple[int, Pass]]:
     """Return (how often, pass) for each kind of pass: first, inner and last of either index, cold and warm copies."""
-    return [
-        (copies * outer_times * inner_times, pass_at(f, outer, inner, warm))
-        for copies, warm in ((f.copies - f.warm_copies, False), (f.warm_copies, True))
-        if copies
-        for outer, outer_times in _first_inner_last(f.outer_count)
-        for inner, inner_times in _first_inner_last(f.inner_count)
-    ]
+    found = []
+    inners = _first_inner_last(f.inner_count)
+    for copies, warm in ((f.copies - f.warm_copies, False), (f.warm_copies, True)):
+        for outer, outer_times in _first_inner_last(f.outer_count):
+            times = copies * outer_times
+            if times:
+                for inner, inner_times in inners:
+                    if inner_times:
+                        found.append((times * inner_times, pass_at(f, outer, inner, warm)))
+    return found
 
 
 def unstalled(f: Folding) -> Totals:
@@ -100,9 +103,9 @@ def unstalled(f: Folding) -> Totals:
     row_folds, col_folds, copies, skew = f.row_folds, f.col_folds, f.copies, f.rows + f.cols - 2
     folds, outputs = copies * row_folds * col_folds, copies * f.row_extent * f.col_extent
     load = psums = 0
-    if f.stationary == "output":
+    if f.output_stationary:
         if f.tight:
-            others = f.col_extent if f.outer == "rows" else f.row_extent
+            others = f.col_extent if f.rows_outer else f.row_extent
             drain = copies * (f.outer_count * others + f.pass_folds * (f.outer_extent - 2 * f.outer_count))
         else:
             drain = folds * skew
@@ -114,13 +117,15 @@ def unstalled(f: Folding) -> Totals:
         if f.tight:
             drain = load + copies * chunks * row_folds * (f.col_extent - 2 * col_folds)
     if f.overlapped:
-        load = sum(count * one.fill_cycles for count, one in kinds(f))
+        load = 0
+        for count, one in kinds(f):
+            load += count * one.fill_cycles
     passing, held = copies * _all_passing_words(f), copies * _all_held_words(f)
     inputs, weights = (passing, held) if f.passing_is_input else (held, passing)
     if f.warm_copies:
         weights = weights // copies * (copies - f.warm_copies)
     bits = (inputs + weights) * f.word_bits + outputs * f.output_bits + 2 * psums * f.accumulator_bits
-    stall = transfer_cycles(f, startup_bits(f)) + transfer_cycles(f, tail_bits(f)) if f.bandwidth else 0
+    stall = transfer_cycles(f, startup_bits(f)) + transfer_cycles(f, tail_bits(f))
     return Totals(load, folds * f.stream_extent, drain, stall, inputs, weights, outputs, psums, bits)
 
 
@@ -128,17 +133,22 @@ def totals(f: Folding, ideal: Totals) -> Totals:
     """Return `ideal`, as `unstalled` gives it, with the cycles that passes wait for what they move."""
     if f.bandwidth is None or never_waits(f):
         return ideal
-    found, startup, tail = kinds(f), startup_bits(f), tail_bits(f)
-    waits = [stall_cycles(f, one) for _, one in found]
-    stall = ideal.stall_cycles + sum(count * wait for (count, _), wait in zip(found, waits, strict=True))
-    ends = [(0, startup), (-1, tail)] if f.passes > 1 else [(0, startup + tail)]
-    stall += sum(stall_cycles(f, found[at][1], aside) - waits[at] for at, aside in ends)
-    return ideal._replace(stall_cycles=stall)
+    found, startup, tail, stall = kinds(f), startup_bits(f), tail_bits(f), ideal.stall_cycles
+    for count, one in found:
+        stall += count * stall_cycles(f, one)
+    first, last = found[0][1], found[-1][1]
+    if f.copies * f.outer_count * f.inner_count > 1:
+        stall += stall_cycles(f, first, startup) - stall_cycles(f, first)
+        stall += stall_cycles(f, last, tail) - stall_cycles(f, last)
+    else:
+        stall += stall_cycles(f, first, startup + tail) - stall_cycles(f, first)
+    fill, compute, drain, _, inputs, weights, outputs, psums, bits = ideal
+    return Totals(fill, compute, drain, stall, inputs, weights, outputs, psums, bits)
 
 
 def moves_once(f: Folding) -> bool:
     """Whether every operand crosses the chip's edge once per copy; then no other folding of the tiles moves less."""
-    passing_again = f.pass_folds if f.stationary == "output" else f.inner_count
+    passing_again = f.pass_folds if f.output_stationary else f.inner_count
     largest = f.passing_visit - (f.outer_count - 1) * (f.passing_visit * f.outer_size // f.outer_extent)
     return not f.spills and (
         (f.outer_count == 1 or f.held_visit * f.word_bits <= f.held_room_bits)
@@ -148,7 +158,7 @@ def moves_once(f: Folding) -> bool:
 
 def least_cycles(f: Folding, ideal: Totals) -> int:
     """Return a bound on the cycles that is quicker to find: the array's own, or those of all that moves."""
-    return max(ideal.total_cycles, transfer_cycles(f, ideal.moved_bits))
+    return max(ideal[0] + ideal[1] + ideal[2] + ideal[3], transfer_cycles(f, ideal.moved_bits))
 
 
 def moved_bits(f: Folding, one: Pass) -> int:
@@ -159,7 +169,7 @@ def moved_bits(f: Folding, one: Pass) -> int:
 
 def transfer_cycles(f: Folding, bits: int) -> int:
     """Return the cycles that `bits` take off-chip."""
-    return -(-bits * f.bandwidth[1] // f.bandwidth[0]) if f.bandwidth else 0
+    return 0 if f.bandwidth is None else -(-bits * f.bandwidth[1] // f.bandwidth[0])
 
 
 def stall_cycles(f: Folding, one: Pass, aside_bits: int = 0) -> int:
@@ -169,7 +179,7 @@ def stall_cycles(f: Folding, one: Pass, aside_bits: int = 0) -> int:
 
 def startup_bits(f: Folding) -> int:
     """Return what must arrive before the first fold can start: its stationary tile, or a word of each stream."""
-    if f.stationary == "output":
+    if f.output_stationary:
         passing, held = _passing_words(f, 0, 0), _held_words(f, 0, 0)
         along, across = min(f.rows, f.row_extent), min(f.cols, f.col_extent)
         if not f.passing_is_input:
@@ -180,7 +190,7 @@ def startup_bits(f: Folding) -> int:
 
 def tail_bits(f: Folding) -> int:
     """Return what leaves after the last fold: outputs that finish with it, all of a stationary tile or else one row."""
-    return f.last_cols * (f.last_rows if f.stationary == "output" else 1) * f.output_bits
+    return f.last_cols * (f.last_rows if f.output_stationary else 1) * f.output_bits
 
 
 def _held_words(f: Folding, outer: int, inner: int) -> int:
@@ -194,7 +204,7 @@ def _passing_words(f: Folding, outer: int, inner: int) -> int:
     share = _share(f.passing_visit, outer, f.outer_count, f.outer_size, f.outer_extent)
     if share * f.word_bits <= f.passing_room_bits:
         return 0 if inner else share
-    return share * f.pass_folds if f.stationary == "output" else share
+    return share * f.pass_folds if f.output_stationary else share
 
 
 def _all_held_words(f: Folding) -> int:
@@ -202,7 +212,7 @@ def _all_held_words(f: Folding) -> int:
 
 
 def _all_passing_words(f: Folding) -> int:
-    again = f.pass_folds if f.stationary == "output" else f.inner_count
+    again = f.pass_folds if f.output_stationary else f.inner_count
     full = f.passing_visit * f.outer_size // f.outer_extent
     last = f.passing_visit - (f.outer_count - 1) * full
     words = (f.outer_count - 1) * full * (1 if full * f.word_bits <= f.passing_room_bits else again)
@@ -216,8 +226,11 @@ def _load_cycles(f: Folding, stream: int, width: int, first: bool, last: bool) -
     """
     if not f.overlapped:
         return f.row_extent if f.tight else f.pass_folds * f.rows
-    full, edge = (min(f.rows, f.row_extent), f.last_rows) if f.tight else (f.rows, f.rows)
-    skew, last_skew = (full + width - 2, edge + width - 2) if f.tight else (f.rows + f.cols - 2,) * 2
+    if f.tight:
+        full, edge, across = min(f.rows, f.row_extent), f.last_rows, width
+    else:
+        full, edge, across = f.rows, f.rows, f.cols
+    skew, last_skew = full + across - 2, edge + across - 2
     exposed = full if first else 0
     if f.pass_folds > 1:
         exposed += (f.pass_folds - 2) * max(0, full - stream - skew) + max(0, edge - stream - skew)
@@ -232,10 +245,10 @@ def never_waits(f: Folding) -> bool:
     """
     first, last = pass_at(f, 0, 0), pass_at(f, f.outer_count - 1, f.inner_count - 1)
     left_over_bits = (f.outer_count + f.inner_count) * f.word_bits
-    if f.stationary == "output":
+    if f.output_stationary:
         left_over_bits = max(left_over_bits, moved_bits(f, last) - moved_bits(f, first))
         left_over_bits *= f.pass_folds
-    shortest = min(first.busy_cycles, last.busy_cycles) - (f.rows if f.overlapped else 0)
+    shortest = min(first[0] + first[1] + first[2], last[0] + last[1] + last[2]) - (f.rows if f.overlapped else 0)
     return transfer_cycles(f, moved_bits(f, first) + left_over_bits) <= shortest
 
 
@@ -245,8 +258,6 @@ def _share(words: int, index: int, count: int, size: int, extent: int) -> int:
     return full if index < count - 1 else words - (count - 1) * full
 
 
-def _first_inner_last(count: int) -> tuple[tuple[int, int], ...]:
-    """Return (index, how often) of the first, the inner and the last of `count`."""
-    if count == 1:
-        return ((0, 1),)
-    return ((0, 1), (count - 1, 1)) if count == 2 else ((0, 1), (1, count - 2), (count - 1, 1))
+def _first_inner_last(count: int) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    """Return (index, how often) of the first, the inner and the last of `count`; none is counted twice."""
+    return (0, 1), (1, max(0, count - 2)), (count - 1, 1 if count > 1 else 0)

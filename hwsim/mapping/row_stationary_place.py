@@ -37,7 +37,7 @@ def place(layer: Layer, chip: Accelerator, fmt: NumberFormat, dataflow: str) -> 
 
     Raises `InputError` where no mapping fits the chip, or the published one does not.
     """
-    machine, choice = machine_of(chip, fmt), str(chip.options["mapping"])
+    (machine, prices), choice = _machine_and_prices(chip, fmt), str(chip.options["mapping"])
     geometry = geometry_of(layer, machine.rows, min(machine.ifmap_spad, machine.filter_spad))
     density = input_density(layer, chip)
     parameters = published_parameters(layer, choice) if choice != SEARCH else None
@@ -45,7 +45,6 @@ def place(layer: Layer, chip: Accelerator, fmt: NumberFormat, dataflow: str) -> 
         mapping = RowStationaryMapping(layer, dataflow, machine, geometry, parameters, density, choice)
         mapping.check()
         return mapping
-    prices = prices_of(chip, fmt)
     found = best(geometry, machine, prices, density, str(chip.options["objective"]))
     if found is None:
         raise InputError(
@@ -54,6 +53,17 @@ def place(layer: Layer, chip: Accelerator, fmt: NumberFormat, dataflow: str) -> 
             f"{machine.banks} banks of the global buffer, or a filter more than its buffer"
         )
     return RowStationaryMapping(layer, dataflow, machine, geometry, found, density, SEARCH)
+
+
+def _machine_and_prices(chip: Accelerator, fmt: NumberFormat) -> tuple[Machine, dict[str, float]]:
+    """Return both; a chip places layer after layer, so those of the last one are kept."""
+    kept = _last.get("chip")
+    if kept is None or kept[0] is not chip or kept[1] is not fmt:
+        kept = _last["chip"] = chip, fmt, machine_of(chip, fmt), prices_of(chip, fmt)
+    return kept[2], kept[3]
+
+
+_last: dict[str, tuple[Accelerator, NumberFormat, Machine, dict[str, float]]] = {}
 
 
 def machine_of(chip: Accelerator, fmt: NumberFormat) -> Machine:
@@ -167,8 +177,24 @@ def _best(
     facts = kernel_facts(g, machine, dict(prices), density)
     strips = np.array([(e, *strips_of(g, e)[1:]) for e in shares(g.P)], np.int64)
     images = np.array(batch_shares(g.N), np.int64)
-    kernel.search(*facts, strips, images, kernel.OBJECTIVES.index(objective), out)
-    return Parameters(*(int(value) for value in out)) if out.any() else None
+    arguments, near = (*facts, strips, images, kernel.OBJECTIVES.index(objective)), (g, machine, objective)
+    if near in _lately:
+        kernel.search_near(*arguments, np.array(_lately[near], np.int64), out)
+    else:
+        kernel.search(*arguments, out)
+    if not out.any():
+        return None
+    found = Parameters(*(int(value) for value in out))
+    if len(_lately) >= LATELY:
+        _lately.clear()
+    _lately[near] = found
+    return found
+
+
+_lately: dict[tuple[Geometry, Machine, str], Parameters] = {}
+"""What was found last for a layer on a machine: of other prices or another density, and so a good guess."""
+
+LATELY = 16384
 
 
 def kernel_facts(g: Geometry, machine: Machine, prices: dict[str, float], density: float) -> tuple[Cut, Limits, Prices]:

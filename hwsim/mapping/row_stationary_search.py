@@ -81,14 +81,17 @@ class Prices(NamedTuple):
 
 OBJECTIVES = ("energy", "latency", "edp")
 
+SLACK = 1 - 1e-9
+"""By how much a bound is lowered, or a cost that is a bound raised: far more than rounding, far less than matters."""
 
-@njit(cache=True)
+
+@njit(cache=True, error_model="numpy")
 def up(dividend, divisor):  # type: ignore[no-untyped-def]
     """Return the quotient rounded up."""
     return -(-dividend // divisor)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def coded(words, nonzero):  # type: ignore[no-untyped-def]
     """Return `row_stationary_traffic.coded_words`."""
     if words == 0:
@@ -100,13 +103,13 @@ def coded(words, nonzero):  # type: ignore[no-untyped-def]
     return min(words, 4 * up(int(-(-pairs // 1)), 3))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def link(limits, words):  # type: ignore[no-untyped-def]
     """Return the cycles that words take off-chip."""
     return up(words * limits.word_bits * limits.link_cycles, limits.link_bits) if limits.link_bits else 0
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def pass_cycles(cut, limits, strip_rows, n, e, p, q, r, t):  # type: ignore[no-untyped-def]
     """Return the cycles of a pass."""
     compute, per_row = p * q * cut.set_taps, strip_rows * q * r
@@ -122,7 +125,7 @@ def pass_cycles(cut, limits, strip_rows, n, e, p, q, r, t):  # type: ignore[no-u
     return filters + last + cut.set_rows * r - 1 + limits.stages - 1 + psums
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def fetched(cut, limits, strip, chunks):  # type: ignore[no-untyped-def]
     """Return the ifmap words that come from off-chip, coded where the machine codes them."""
     planes = cut.groups * cut.N * cut.C * chunks
@@ -130,7 +133,7 @@ def fetched(cut, limits, strip, chunks):  # type: ignore[no-untyped-def]
     return coded(words, int(-(-(cut.density * real) // 1))) if limits.gated else words
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def cost(cut, limits, prices, strip, batches, chunks, words_in, work, p, q, r, t):  # type: ignore[no-untyped-def]
     """Return (energy [pJ], total cycles) of `work` cycles of processing with `words_in` ifmap words from off-chip."""
     planes = cut.groups * cut.N * cut.C
@@ -151,7 +154,7 @@ def cost(cut, limits, prices, strip, batches, chunks, words_in, work, p, q, r, t
     return energy, cycles
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def judge(cut, limits, prices, strip, m, n, p, q, r, t):  # type: ignore[no-untyped-def]
     """Return (energy [pJ], total cycles) of a mapping with the strips of row `strip`."""
     batches, chunks = up(cut.N, n), up(cut.K, m)
@@ -160,7 +163,7 @@ def judge(cut, limits, prices, strip, m, n, p, q, r, t):  # type: ignore[no-unty
     return cost(cut, limits, prices, strip, batches, chunks, fetched(cut, limits, strip, chunks), work, p, q, r, t)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def better(objective, energy, cycles, best):  # type: ignore[no-untyped-def]
     """Return whether a cost is below the `best` (energy, cycles); equal ones are told apart by the other quantity."""
     if objective == 0:
@@ -170,7 +173,7 @@ def better(objective, energy, cycles, best):  # type: ignore[no-untyped-def]
     return energy * cycles < best[0] * best[1]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def resident(cut, limits, strip, filters, n, q, r):  # type: ignore[no-untyped-def]
     """Return m: all ofmap channels, or the least that gives the fewest equal chunks that fit the banks; 0 if none."""
     banks = limits.banks - up(n * q * r * strip[1] * cut.columns, limits.bank_words)
@@ -181,25 +184,63 @@ def resident(cut, limits, strip, filters, n, q, r):  # type: ignore[no-untyped-d
     return up(up(cut.K, up(cut.K, most)), filters) * filters if most else 0
 
 
-@njit(cache=True)
-def try_filters(cut, limits, prices, objective, strip, images, words_in, q, r, places, out, best, seen):  # type: ignore[no-untyped-def]
+@njit(cache=True, error_model="numpy")
+def hopeless(cut, limits, prices, objective, strip, chunks, words_in, least, p, q, r, places, best):  # type: ignore[no-untyped-def]
+    """Return whether nothing with at most p filters, at most `places` PE sets and `least` cycles of work is better.
+
+    That is so where not even all of both at once is, ifmaps coming from off-chip for each of the fewest `chunks` and
+    filters once. `SLACK` is for rounding.
+    """
+    energy, cycles = cost(cut, limits, prices, strip, 1, chunks, words_in, least, p, q, r, places)
+    return not better(objective, energy * SLACK, cycles, best)
+
+
+@njit(cache=True, error_model="numpy")
+def least_overhead(cut, limits, strip, p, q, r, t):  # type: ignore[no-untyped-def]
+    """Return the cycles of a pass at least, those in which windows follow each other at the slowest pace aside."""
+    compute, psums = p * q * cut.set_taps, up(p * t * strip[0], limits.psum_rate)
+    filters = up(compute * cut.set_rows * r * t, limits.filter_rate)
+    loading = up(strip[1] * q * r * cut.set_taps, limits.ifmap_rate)
+    return filters + loading + min(compute, psums) + cut.set_rows * r + limits.stages - 2
+
+
+@njit(cache=True, error_model="numpy")
+def try_filters(cut, limits, prices, objective, strip, images, q, r, places, out, best, seen):  # type: ignore[no-untyped-def]
     """Try all p, t, n and m; keep the best in `out` and `best`, count in `seen`.
 
-    No mapping takes less than one in which every word comes from off-chip once and nothing is waited for: where that is
-    no better than the best, n and m are not tried.
+    No mapping takes less than with the ofmap channels that one image leaves room for, with filters from off-chip once
+    and nothing waited for: where that is no better than the best, n and m are not tried, and where it is so for all p
+    or t together, neither are these.
     """
     e, taps = strip[0], cut.set_taps
-    windows = cut.groups * up(cut.P, e) * cut.N * cut.Q * up(cut.C, q * r) * cut.pieces
-    for p in range(min(cut.K, limits.psum_spad, limits.filter_spad // (q * taps)), 0, -1):
-        for t in range(1, places + 1):
+    passes = cut.groups * up(cut.P, e) * up(cut.C, q * r) * cut.pieces
+    windows = passes * cut.N * cut.Q
+    most, psums = min(cut.K, limits.psum_spad, limits.filter_spad // (q * taps)), cut.K * e // limits.psum_rate
+    sets = limits.filter_words // (q * taps * cut.set_rows * r)
+    kept = limits.banks - up(q * r * strip[1] * cut.columns, limits.bank_words)
+    kept = max(0, kept) * limits.bank_words // (e * cut.Q)
+    if most == 0 or sets == 0 or kept == 0:
+        return
+    chunks = up(cut.K, kept)
+    words_in = fetched(cut, limits, strip, chunks)
+    least = windows * max(cut.K * q * taps // places, psums)
+    beside = min(places, up(sets, most))
+    if hopeless(cut, limits, prices, objective, strip, chunks, words_in, least, most, q, r, beside, best):
+        seen[0] += most * places
+        return
+    for p in range(min(most, sets), 0, -1):
+        beside = min(places, sets // p)
+        least = windows * max(up(cut.K, p * beside) * p * q * taps, psums)
+        if hopeless(cut, limits, prices, objective, strip, chunks, words_in, least, p, q, r, beside, best):
+            seen[0] += beside
+            continue
+        for t in range(1, beside + 1):
             seen[0] += 1
             if t > 1 and up(cut.K, p * t) == up(cut.K, p * (t - 1)):
                 continue
-            if p * q * taps * cut.set_rows * r * t > limits.filter_words:
-                break
-            least = windows * up(cut.K, p * t) * max(p * q * taps, up(p * t * e, limits.psum_rate))
-            energy, cycles = cost(cut, limits, prices, strip, 1, 1, words_in, least, p, q, r, t)
-            if not better(objective, energy, cycles, best):
+            least = windows * max(p * q * taps, up(p * t * e, limits.psum_rate))
+            least = up(cut.K, p * t) * (least + passes * least_overhead(cut, limits, strip, p, q, r, t))
+            if hopeless(cut, limits, prices, objective, strip, chunks, words_in, least, p, q, r, t, best):
                 continue
             for n in images:
                 seen[0] += 1
@@ -213,19 +254,45 @@ def try_filters(cut, limits, prices, objective, strip, images, words_in, q, r, p
                     out[0], out[1], out[2], out[3], out[4], out[5], out[6] = m, n, e, p, q, r, t
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def search(cut, limits, prices, strips, images, objective, out):  # type: ignore[no-untyped-def]
     """Write the best (m, n, e, p, q, r, t) into `out`; return (mappings looked at, legal ones judged)."""
-    best, seen = np.full(2, 1e150), np.zeros(2, np.int64)
+    return search_below(cut, limits, prices, strips, images, objective, np.full(2, 1e150), out)
+
+
+@njit(cache=True, error_model="numpy")
+def search_near(cut, limits, prices, strips, images, objective, known, out):  # type: ignore[no-untyped-def]
+    """Do the same quicker, with a legal mapping `known` that may be good.
+
+    What is found does not depend on it: the first of the best is still found in its turn.
+    """
+    best = np.full(2, 1e150)
+    for strip in strips:
+        if strip[0] == known[2]:
+            m, n, p, q, r, t = known[0], known[1], known[3], known[4], known[5], known[6]
+            energy, cycles = judge(cut, limits, prices, strip, m, n, p, q, r, t)
+            if objective != 1:
+                best[0] = energy / SLACK
+            if objective != 0:
+                best[1] = cycles / SLACK
+    looked, judged = search_below(cut, limits, prices, strips, images, objective, best, out)
+    if not out.any():
+        return search(cut, limits, prices, strips, images, objective, out)
+    return looked, judged
+
+
+@njit(cache=True, error_model="numpy")
+def search_below(cut, limits, prices, strips, images, objective, best, out):  # type: ignore[no-untyped-def]
+    """Write the best mapping into `out` if it is better than `best` (energy, cycles), which it becomes."""
+    seen = np.zeros(2, np.int64)
     for strip in strips:
         pieces = up(strip[0], limits.cols)
         beside = limits.cols // up(strip[0], pieces)
-        words_in = fetched(cut, limits, strip, 1)
         for q in range(min(cut.C, limits.ifmap_spad // cut.set_taps), 0, -1):
             for r in range(1, limits.rows // cut.set_rows + 1):
                 places = limits.rows // (cut.set_rows * r) * beside // pieces
                 if places == 0:
                     break
                 if r == 1 or up(cut.C, q * r) < up(cut.C, q * (r - 1)):
-                    try_filters(cut, limits, prices, objective, strip, images, words_in, q, r, places, out, best, seen)
+                    try_filters(cut, limits, prices, objective, strip, images, q, r, places, out, best, seen)
     return seen[0], seen[1]

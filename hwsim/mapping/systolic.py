@@ -125,8 +125,9 @@ def _candidates(whole: Folding, layer: Layer) -> Iterator[Folding]:
         part = cut_batch(whole, parts)
         if parts > 1:
             yield from _orders(part)
-        for chunk in sorted(_useful_chunks(part), reverse=True):
-            yield part.but(chunk=chunk)
+        for chunk in useful_chunks(part):
+            if chunk:
+                yield part.but(chunk=chunk)
 
 
 def _orders(f: Folding) -> Iterator[Folding]:
@@ -136,17 +137,24 @@ def _orders(f: Folding) -> Iterator[Folding]:
         yield f.but(outer="rows")
 
 
-def _useful_chunks(f: Folding) -> set[int]:
-    """Return the longest streams, powers of two, with which the partial sums or the passing operand fit on chip."""
-    limits: list[int] = []
-    if f.stationary == "output":
-        return set()
+def useful_chunks(f: Folding) -> tuple[int, int]:
+    """Return the longest streams, powers of two, with which the partial sums or the passing operand fit on chip.
+
+    The longer comes first; 0 stands for none.
+    """
+    if f.output_stationary:
+        return 0, 0
+    of_sums = of_passing = 0
     if f.spills:
-        limits.append(f.output_room_bits // (min(f.cols, f.col_extent) * f.accumulator_bits))
+        of_sums = _chunk(f, f.output_room_bits // (min(f.cols, f.col_extent) * f.accumulator_bits))
     visit_bits = f.passing_visit * f.word_bits
     if f.col_folds > 1 and visit_bits > f.passing_room_bits:
-        limits.append(f.passing_room_bits * f.stream_extent // visit_bits)
-    return {_power_of_two(limit) for limit in (*limits, min(limits, default=0)) if 1 <= limit < f.stream_extent}
+        of_passing = _chunk(f, f.passing_room_bits * f.stream_extent // visit_bits)
+    return max(of_sums, of_passing), 0 if of_sums == of_passing else min(of_sums, of_passing)
+
+
+def _chunk(f: Folding, limit: int) -> int:
+    return power_of_two(limit) if 1 <= limit < f.stream_extent else 0
 
 
 def _parts(layer: Layer) -> Iterator[int]:
@@ -159,21 +167,29 @@ def cut_batch(f: Folding, parts: int) -> Folding:
     """Return the folding of each of `parts` equal parts of the batch; weights that fit stay for the next part."""
     if parts == 1:
         return f
-    axis = {"weight": "stream_extent", "input": "col_extent", "output": "row_extent"}[f.stationary]
-    extent = getattr(f, axis) // parts
-    cold = f.copies - f.warm_copies
+    return f.but(parts=parts, **dict(zip(CUT, cut(f, parts), strict=True)))
+
+
+CUT = ("row_extent", "col_extent", "stream_extent", "chunk", "copies", "warm_copies", "input_visit")
+"""What cutting a batch changes."""
+
+
+def cut(f: Folding, parts: int) -> tuple[int, int, int, int, int, int, int]:
+    """Return the numbers of `CUT` of each of `parts` equal parts of the batch."""
+    row_extent, col_extent, stream_extent, chunk = f.row_extent, f.col_extent, f.stream_extent, f.chunk
+    if f.output_stationary:
+        row_extent //= parts
+    elif f.passing_is_input:
+        stream_extent //= parts
+        chunk = stream_extent
+    else:
+        col_extent //= parts
+    copies, cold = f.copies * parts, f.copies - f.warm_copies
     if f.weight_visit * f.word_bits > f.weight_room_bits:
         cold *= parts
-    return f.but(
-        **{axis: extent},
-        chunk=extent if axis == "stream_extent" else f.chunk,
-        parts=parts,
-        copies=f.copies * parts,
-        warm_copies=f.copies * parts - cold,
-        input_visit=f.input_visit // parts,
-    )
+    return row_extent, col_extent, stream_extent, chunk, copies, copies - cold, f.input_visit // parts
 
 
-def _power_of_two(limit: int) -> int:
+def power_of_two(limit: int) -> int:
     """Return the largest power of two that is at most `limit`."""
     return 1 << (limit.bit_length() - 1)
