@@ -27,13 +27,13 @@ from hwsim.spec import Spec, convert, parameters_of, parse, values_of
 from hwsim.spec import split as split_specs
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
     from hwsim.engine import Engine
     from hwsim.mapping.dataflow import Dataflow
 
-Report = Callable[["pd.DataFrame"], "Figure"]
+Report = Callable[..., "Figure"]
+"""Draws a frame, some with the table `beside` (`hwsim.results.beside`)."""
 
 FOLDERS = {
     "network": "hwsim.workloads",

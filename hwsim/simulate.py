@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hwsim import catalog
 from hwsim.arch.accelerator import Accelerator
 from hwsim.engine import vector
-from hwsim.errors import InputError, UsageError, near_match
+from hwsim.errors import InputError, UsageError, counted, near_match
 from hwsim.ir.layer import Layer
 from hwsim.ir.network import Network
 from hwsim.mapping.placed import Placed
@@ -151,16 +151,16 @@ def notes(network: Network, chip: Accelerator, formats: Precision, fused: dict[s
     if conversions:
         alone = sum(name not in fused for name in conversions)
         said.append(
-            f"{len(conversions)} tensors are converted between formats, {alone} of them read in the one width and "
-            "written in the other"
+            f"{counted(len(conversions), 'tensor is', 'tensors are')} converted between formats, {alone} of them read "
+            "in the one width and written in the other"
         )
     left = [layer for layer in network.layers if not layer.is_mac and layer.kind not in vector.UNCOMPUTED_KINDS]
     if left and not chip.vector_lanes:
-        said.append(
-            f"chip '{chip.name}' leaves {len(left)} operators that are no products to its host, at no cost here"
-        )
+        host = counted(len(left), "operator that is no product", "operators that are no products")
+        said.append(f"chip '{chip.name}' leaves {host} to its host, at no cost here")
     elif fused:
-        said.append(f"{len(fused)} operators on single elements run before results leave the chip, in no time")
+        before = counted(len(fused), "operator on single elements runs", "operators on single elements run")
+        said.append(f"{before} before results leave the chip, in no time")
     if not chip.skips_zeros and any(min(one.weight_density, one.input_density) < 1 for one in network.layers):
         said.append(f"chip '{chip.name}' computes zeros like any other value: densities below 1 save nothing")
     if network.unsupported:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -141,7 +142,9 @@ class Network:
             else layer
             for layer in self.layers
         )
-        return replace(self, layers=layers)
+        found = copy(self)  # names and shapes were checked, and what is cached follows from them alone
+        object.__setattr__(found, "layers", layers)
+        return found
 
 
 def check_layer(layer: Layer, shapes: Mapping[str, Shape]) -> None:
