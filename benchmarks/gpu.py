@@ -1,8 +1,9 @@
 """Fits the constants of the gpu chip to a few measured kernels and reports its errors on all others.
 
-Run as `python benchmarks/gpu.py --measured DIR [--seeds 10] [--write] [--only TEXT]`. At most 40 shapes of a table
-calibrate; which ones is told by a hash of seed and shape, and seed 0 was fixed before any figure was read. Every time
-is predicted by the functions that the chip itself uses. `--write` writes the constants of seed 0 that ship with it, and
+Run as `python benchmarks/gpu.py [--measured DIR] [--seeds 10] [--write] [--only TEXT]`; without DIR on the tables that
+ship, whose errors with the constants that ship `hwsim validate` tells. At most 40 shapes of a table calibrate; which
+ones is told by a hash of seed and shape, and seed 0 was fixed before any figure was read. Every time is predicted by
+the functions that the chip itself uses. `--write` writes the constants of seed 0 that ship with it, and
 beside them those that were chosen with the tables in view, or read off the names of kernels; `--cost` prints what a
 prediction costs instead.
 
@@ -18,13 +19,14 @@ from typing import Any, NamedTuple
 
 import gpu_cost
 import numpy as np
-from gpu_fit import fit, predictions, split
-from gpu_layers import conv_tables, deepbench_conv_tables, deepbench_recurrent_tables
-from gpu_products import deepbench_tables, fp32_tables, gemm_tables, stream_share
-from gpu_streams import attention_tables, stream_tables
-from gpu_tables import DEEPBENCH, Part, Table, Timed
+from gpu_fit import fit, predictions
+from gpu_fits import fitted_of
 
+from hwsim.mapping.gpu.kernel import machine_of
 from hwsim.measured import CALIBRATIONS, read_calibrations
+from hwsim.measured.kernels import FOLDER, kernels
+from hwsim.validate.gpu import gpu_tables
+from hwsim.validate.gpu.tables import DEEPBENCH, MS_TO_US, Part, Table, Timed, preset, roofline_us, split
 
 HEADER = ("set", "n calibrated", "n tested", "roofline", "datasheet only", "calibrated", "median", "target")
 FIELDS = ("library", "op_class", "format", "constant", "value", "shapes", "work", "year", "locator")
@@ -44,13 +46,20 @@ class Errors(NamedTuple):
     shapes: int
 
 
-def all_tables(folder: Path) -> list[Table]:
+def stream_share(folder: Path) -> float:
+    """Return the share of a Titan X's bandwidth that DeepBench's 1024 x 8 x 500000 reaches, as `matrix.gemv` has it."""
+    (row,) = (
+        row
+        for row in kernels("deepbench.csv", folder)
+        if (row["device"], row["op"]) == ("NV_TitanX", "gemm") and row["params"].startswith("M=1024;N=8;K=500000;")
+    )
+    roof = roofline_us(machine_of(preset("titan_x"), "fp32"), 0, 4 * (1024 * 500000 + 8 * 500000 + 8 * 1024))
+    return roof / (float(row["ms"]) * MS_TO_US)
+
+
+def in_order(folder: Path) -> list[Table]:
     """Return every table, those with a target first."""
-    readers = (
-        gemm_tables, fp32_tables, stream_tables, attention_tables, conv_tables, deepbench_tables, deepbench_conv_tables,
-        deepbench_recurrent_tables,
-    )  # fmt: skip
-    return sorted((table for reader in readers for table in reader(folder)), key=lambda table: table.target is None)
+    return sorted(gpu_tables(folder), key=lambda table: table.target is None)
 
 
 def errors(table: Table, seed: int) -> tuple[Errors, list[tuple[Part, dict[str, float]]]]:
@@ -58,10 +67,11 @@ def errors(table: Table, seed: int) -> tuple[Errors, list[tuple[Part, dict[str, 
     found: list[tuple[Any, Any, Any]] = []
     constants = []
     for part in table.parts:
-        chosen, tested = split(table, part, seed)
+        chosen, tested = split(part, seed)
         fitted = fit(table, part, chosen)
         constants.append((part, fitted))
-        ideal = {name: value for name, value in fitted.items() if name.startswith("tile_") or name in part.fixed}
+        given = fitted_of(table, part).fixed
+        ideal = {name: value for name, value in fitted.items() if name.startswith("tile_") or name in given}
         found.append(
             (
                 error_of(predictions(table, part, fitted, tested), tested),
@@ -103,10 +113,11 @@ def lines(table: Table, part: Part, constants: dict[str, float]) -> list[Row]:
     """Return the lines of a part's constants: fitted ones, those that kernels' names tell, and those chosen."""
     case = (part.library or table.library, part.op_class, table.fmt)
     work, year, where = table.source
+    what = fitted_of(table, part)
     named = work, year, f"{where}; named by kernels of the rows that calibrate, not fitted"
     return [
-        (case, name, value, part.shapes if name in part.constants else 0,
-         table.source if name in part.constants else CHOSEN if name in part.fixed else named)
+        (case, name, value, part.shapes if name in what.constants else 0,
+         table.source if name in what.constants else CHOSEN if name in what.fixed else named)
         for name, value in constants.items()
     ]  # fmt: skip
 
@@ -134,9 +145,8 @@ def write(found: list[tuple[Table, list[tuple[Part, dict[str, float]]]]], share:
 def main() -> None:
     """Fit, report, and write what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    asked = parser.add_mutually_exclusive_group(required=True)
-    asked.add_argument("--measured", type=Path, help="folder of measured tables")
-    asked.add_argument("--cost", action="store_true", help="only print what a prediction costs")
+    parser.add_argument("--measured", type=Path, default=FOLDER, help="folder of measured tables; those that ship")
+    parser.add_argument("--cost", action="store_true", help="only print what a prediction costs")
     parser.add_argument("--seeds", type=int, default=1, help="splits to report the mean and range of")
     parser.add_argument("--write", action="store_true", help="write the constants of seed 0 into the package")
     parser.add_argument("--only", default="", help="only tables whose name contains this")
@@ -145,7 +155,7 @@ def main() -> None:
         gpu_cost.report()
         return
     print(" | ".join(HEADER))
-    found = [(table, report(table, given.seeds)) for table in all_tables(given.measured) if given.only in table.name]
+    found = [(table, report(table, given.seeds)) for table in in_order(given.measured) if given.only in table.name]
     if given.write:
         write(found, stream_share(given.measured))
 

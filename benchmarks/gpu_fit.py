@@ -1,18 +1,18 @@
-"""The fit of a class's constants to a few measured shapes: which shapes, and what is minimised."""
+"""The fit of a class's constants to a few measured shapes: priors, and what is minimised."""
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from gpu_tables import Part, Table, Timed
+from gpu_fits import fitted_of
 
 from hwsim.arch.source import Source
 from hwsim.mapping.gpu.constants import Case, case_of
+from hwsim.validate.gpu.tables import FITTED, NONE, Part, Table, Timed
 
 PRIOR = {
     "efficiency": (0.9, 0.1), "edge_elements": (12, 0.6), "l2_bytes_per_cycle": (3, 0.5), "prologue_us": (1.2, 0.6),
@@ -37,32 +37,14 @@ SPREAD = 0.08
 CONV_OVER = {"efficiency": (0.75, 0.25), "bandwidth_share": (0.83, 0.12)}
 
 
-def order(table: Table, part: Part, seed: int) -> list[Timed]:
-    """Return the rows of a part in the order of sha256("seed|class,shape"): the first ones calibrate."""
-    label = part.library or part.op_class
-
-    def key(row: Timed) -> str:
-        return hashlib.sha256(f"{seed}|{label},{','.join(map(str, row.shape))}".encode()).hexdigest()
-
-    return sorted(part.rows, key=key)
+def tiles_of(table: Table, part: Part, rows: Sequence[Timed]) -> dict[str, float]:
+    """Return constants for the blocks that calibrating rows name, and those that are chosen."""
+    return {f"tile_{row.tile}": 1.0 for row in rows if row.tile} | dict(fitted_of(table, part).fixed)
 
 
-def split(table: Table, part: Part, seed: int) -> tuple[list[Timed], list[Timed]]:
-    """Return the rows that calibrate, and those tested on: all others of another shape, as the chip knows shapes."""
-    rows = order(table, part, seed)
-    chosen = rows[: part.shapes]
-    seen = {row.product or row.shape for row in chosen}
-    return chosen, [row for row in rows[part.shapes :] if (row.product or row.shape) not in seen]
-
-
-def tiles_of(part: Part, rows: Sequence[Timed]) -> dict[str, float]:
-    """Return constants for the blocks that calibrating rows name."""
-    return {f"tile_{row.tile}": 1.0 for row in rows if row.tile} | dict(part.fixed)
-
-
-def constants_of(part: Part, machine: Any, x: Any, fixed: Mapping[str, float]) -> dict[str, float]:
+def constants_of(names: Sequence[str], machine: Any, x: Any, fixed: Mapping[str, float]) -> dict[str, float]:
     """Return constants by name from the logarithms that the fit varies."""
-    found = {name: float(np.exp(value)) for name, value in zip(part.constants, x, strict=True)}
+    found = {name: float(np.exp(value)) for name, value in zip(names, x, strict=True)}
     for name in found:
         if name.endswith("overlap_exponent"):
             found[name] += 1
@@ -78,8 +60,8 @@ def case(table: Table, part: Part, constants: Mapping[str, float]) -> Case:
 
 def predictions(table: Table, part: Part, constants: Mapping[str, float], rows: Sequence[Timed]) -> Any:
     """Return the product's times [us] of `rows`."""
-    machine, one = table.machine_array, case(table, part, constants)
-    return np.array([part.predict(machine, one, row, constants) for row in rows])
+    machine, one, others = table.machine_array, case(table, part, constants), FITTED if constants else NONE
+    return np.array([part.predict(machine, one, row, others) for row in rows])
 
 
 def with_families(table: Table, part: Part, constants: Mapping[str, float], rows: Sequence[Timed]) -> tuple[Any, Any]:
@@ -101,13 +83,13 @@ def fit(table: Table, part: Part, rows: Sequence[Timed]) -> dict[str, float]:
     Robust least squares of log residuals from two starts, the better refined by Nelder and Mead on the mean error.
     """
     optimize = scipy_optimize()
-    machine, fixed = table.machine_array, tiles_of(part, rows)
-    prior = {**PRIOR, **(CONV_OVER if part.op_class == "conv" else {}), **part.over}
-    centre = np.log([prior[name][0] for name in part.constants])
-    sd = np.array([prior[name][1] for name in part.constants])
+    machine, fixed, names = table.machine_array, tiles_of(table, part, rows), fitted_of(table, part).constants
+    prior = {**PRIOR, **(CONV_OVER if part.op_class == "conv" else {}), **fitted_of(table, part).over}
+    centre = np.log([prior[name][0] for name in names])
+    sd = np.array([prior[name][1] for name in names])
 
     def ratio(x: Any) -> Any:
-        times, measured = with_families(table, part, constants_of(part, machine, x, fixed), rows)
+        times, measured = with_families(table, part, constants_of(names, machine, x, fixed), rows)
         return times / measured
 
     def residuals(x: Any) -> Any:
@@ -122,7 +104,7 @@ def fit(table: Table, part: Part, rows: Sequence[Timed]) -> dict[str, float]:
     simplex = np.vstack([best, best + 0.24 * np.diag(sd)])
     options = {"initial_simplex": simplex, "maxfev": 1200, "xatol": 1e-3, "fatol": 1e-5}
     refined = optimize.minimize(error, best, method="Nelder-Mead", options=options)
-    return constants_of(part, machine, refined.x if refined.fun < error(best) else best, fixed)
+    return constants_of(names, machine, refined.x if refined.fun < error(best) else best, fixed)
 
 
 def _least_squares(optimize: Any, residuals: Callable[[Any], Any], start: Any) -> Any:

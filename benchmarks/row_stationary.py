@@ -1,4 +1,4 @@
-"""Measures the search for row-stationary mappings and a stepped pass, and prints the published tables beside ours.
+"""Measures the search for row-stationary mappings and a stepped pass; the published tables are in `hwsim validate`.
 
 Run as `python benchmarks/row_stationary.py`; compilation is not counted. What it asserts is what was counted, not how
 long it took.
@@ -11,7 +11,6 @@ from statistics import median
 import numpy as np
 from against_scale_sim import timed
 
-import hwsim
 from hwsim import catalog
 from hwsim.engine import row_stationary as engine
 from hwsim.formats.fixed16 import fixed16
@@ -20,7 +19,6 @@ from hwsim.mapping import row_stationary_search as kernel
 from hwsim.mapping.row_stationary import Parameters
 from hwsim.mapping.row_stationary_geometry import strips_of
 from hwsim.mapping.row_stationary_place import batch_shares, kernel_facts, machine_of, place, prices_of, shares
-from hwsim.results.compare import compare, scores
 
 REPEATS = 9
 NETWORKS = ("alexnet:batch=4", "vgg:batch=3", "resnet:depth=50,batch=4", "mobilenet:batch=4")
@@ -64,24 +62,13 @@ def print_stepped(layer: Layer) -> None:
     )
 
 
-def print_accuracy(choice: str) -> None:
-    """Print the mean and the worst error of each quantity of the published tables."""
-    result = hwsim.simulate("alexnet:batch=4", on=f"eyeriss:mapping={choice}")
-    for score in scores(compare(result)):
-        if score.quantity and score.mean_error_percent is not None:
-            errors = f"{score.mean_error_percent:7.2f} % mean, {score.worst_percent:7.2f} % worst"
-            print(f"{choice:14}{score.table:16}{score.quantity:36}{errors}", flush=True)
-
-
 def main() -> None:
-    """Print searches, stepped layers and accuracy."""
+    """Print searches and stepped layers."""
     for network in NETWORKS:
         print_searches(network)
     for layer in catalog.network("alexnet:batch=4").layers:
         if layer.kind == "conv":
             print_stepped(layer)
-    for choice in ("published", "published_glb"):
-        print_accuracy(choice)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Measures EIE's engine, and prints its figures beside those of the paper.
+"""Measures EIE's engine, and prints its load balance and energies; Table IV is in `hwsim validate`.
 
 Run as `python benchmarks/sparse.py`; compilation is not counted. With the path of EIE's authors' layer (an .npz) as
 argument, that is run, too.
@@ -13,7 +13,6 @@ from time import perf_counter
 
 import hwsim
 from hwsim import catalog
-from hwsim.results.compare import compare, scores
 
 REPEATS = 15
 QUEUES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -47,23 +46,6 @@ def speed() -> None:
     print(f"all nine layers, matrices made anew: {1e3 * every:.0f} ms; asked is less than 1000")
 
 
-def times() -> None:
-    """Print Table IV's times, theoretical and actual."""
-    results = [hwsim.simulate(spec, on="eie") for spec in ("eie_layers", "eie_layers:vgg6_percent=5,layer=VGG-6")]
-    compared = compare(results, "eie_table4")
-    print("\nTable IV [us]                         simulated  published   error")
-    for one in compared:
-        what = one.expectation
-        if what.unit == "s" and one.simulated is not None:
-            name = f"{what.layer} {'theoretical' if 'theoretical' in what.quantity else 'actual'}"
-            note = "" if what.scored else "  VGG-6 with 5 %" if "5" in what.network else "  not scored"
-            both = f"{1e6 * one.simulated:9.2f}  {1e6 * what.published:9.1f}"
-            print(f"  {name:<34} {both}  {one.error_percent:5.1f} %{note}")
-    for score in scores(compared):
-        if score.quantity and score.mean_error_percent is not None:
-            print(f"  mean error of {score.quantity}, 5 layers: {score.mean_error_percent:.1f} %")
-
-
 def figures() -> None:
     """Print Figures 8 and 9."""
     names = [layer.name for layer in catalog.network("eie_layers").layers]
@@ -88,7 +70,6 @@ def authors_layer(path: str) -> None:
 def main() -> None:
     """Print all of it."""
     speed()
-    times()
     figures()
     for path in sys.argv[1:]:
         authors_layer(path)

@@ -9,6 +9,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import EngFormatter
 
+from ._style import MARKS, dress
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
@@ -23,19 +25,6 @@ PANELS = {
 """Columns drawn over what was measured, and what they are; one that is not there is left out."""
 
 NEEDS = (MEASURED, "calibrated_seconds", "operator")
-
-STYLES = (
-    ("o", "#08306b"),
-    ("s", "#f4a259"),
-    ("^", "#5b8e7d"),
-    ("D", "#a63d40"),
-    ("v", "#8cb1d9"),
-    ("P", "#6b6b6b"),
-    ("X", "#d4b106"),
-    ("<", "#3c6e71"),
-    (">", "#b56576"),
-)
-"""Markers of operators: their shapes tell them apart in greyscale."""
 
 MARGIN = 1.6
 
@@ -73,9 +62,9 @@ def predicted(frame: pd.DataFrame) -> Figure:
 
 def _scatter(axes: Axes, rows: pd.DataFrame, column: str, limits: tuple[float, float]) -> None:
     """Draw one prediction over the measured seconds; what is predicted to take none has no place on the axes."""
-    styles = dict(zip(sorted(rows["operator"].unique()), cycle(STYLES), strict=False))
+    styles = dict(zip(sorted(rows["operator"].unique()), cycle(MARKS), strict=False))
     for operator, group in rows[rows[column] > 0].groupby("operator", sort=True):
-        marker, color = styles[operator]
+        marker, color, _ = styles[operator]
         axes.scatter(
             group[MEASURED],
             group[column],
@@ -92,8 +81,7 @@ def _scatter(axes: Axes, rows: pd.DataFrame, column: str, limits: tuple[float, f
     axes.set(xscale="log", yscale="log", xlim=limits, ylim=limits, box_aspect=1, xlabel="measured")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(EngFormatter("s", sep=" "))
-    axes.grid(color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
+    dress(axes)
     axes.set_title(f"{PANELS[column]}\n{_errors(rows, column)}", fontsize=10, loc="left")
 
 

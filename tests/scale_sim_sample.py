@@ -157,7 +157,7 @@ SAMPLE: tuple[tuple[Sequence[Conv | Gemm], int, int], ...] = (
 )
 """Shapes and the array they run on, each in all three dataflows."""
 
-PATH = Path(__file__).parent / "data" / "scale_sim_3.csv"
+PATH = Path(__file__).parents[1] / "hwsim" / "measured" / "scale_sim_3.csv"
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:

@@ -17,7 +17,7 @@ def test_every_shipped_table_is_read_and_says_where_it_is_from(path: Path) -> No
     assert all(row.source.work and row.source.year and row.source.locator and row.reason for row in rows)
     # two scored values for one quantity of one run would count it twice
     scored = [
-        (row.network, row.batch, row.chip, row.format, row.dataflow, row.layer, row.quantity)
+        (row.network, row.batch, row.chip, row.format, row.dataflow, row.layer, row.quantity, row.over)
         for row in rows
         if row.scored
     ]

@@ -61,7 +61,13 @@ def predictions() -> pd.DataFrame:
     )
 
 
-@pytest.mark.parametrize("report", sorted({*catalog.names("report")} - {"predicted", "accuracy_energy"}))
+OF_OTHER_TABLES = {"measured_seconds", "accuracy", "edp_js", "machine"}
+"""Columns of predictions, of accuracies, of a study's points and of the scoreboard: what needs them draws no layers."""
+
+OF_LAYERS = [name for name in catalog.names("report") if not OF_OTHER_TABLES & {*catalog.report_needs(name)}]
+
+
+@pytest.mark.parametrize("report", OF_LAYERS)
 def test_every_report_draws_a_result_and_labels_its_axes(report: str) -> None:
     runs = (frame("mlp", chip) for chip in catalog.names("chip"))
     axes = drawn(next(rows for rows in runs if set(catalog.report_needs(report)) <= set(rows)), report).axes
@@ -75,6 +81,37 @@ def test_bars_add_up_to_the_cycles_and_energy_of_the_layers_drawn() -> None:
     taking = rows[rows["total_cycles"] > 0]
     assert widths(cycles) == taking["total_cycles"].sum()
     assert widths(energy) == pytest.approx(taking["energy_pj"].sum() * 1e-12)
+
+
+def measurement(energy_j: float) -> pd.DataFrame:
+    """Return layers as `hwsim measure` writes them: one takes no time of its own, and no cycles are known."""
+    seconds = np.array([3e-3, 0.0, 5e-3])
+    return pd.DataFrame(
+        {
+            "network": "tiny", "layer": ["conv", "relu", "fc"], "chip": "some GPU", "dataflow": "torch",
+            "format": "fp32", "fill_cycles": 0, "compute_cycles": 0, "stall_cycles": 0, "drain_cycles": 0,
+            "total_cycles": 0, "seconds": seconds, "energy_pj": seconds / 8e-3 * energy_j * 1e12,
+            "seconds_first_half": seconds,
+        }
+    )  # fmt: skip
+
+
+def test_a_measurement_is_drawn_in_time_and_without_energy_has_no_panel_of_it() -> None:
+    (time,) = drawn(measurement(0.0)).axes
+    assert widths(time) == pytest.approx(8e-3)
+    assert time.get_xlabel() == "time"
+    assert time.get_legend_handles_labels()[1] == ["measured"]
+    assert time.get_title("left") == "tiny on some GPU, torch, fp32, measured"
+    assert time.get_title("right") == "8.00 ms"
+    assert [text.get_text() for text in time.texts] == ["not drawn: 1 shorter layer, 0.0% of time"]
+
+
+def test_measured_energy_is_drawn_whole_and_beside_a_simulation_both_are_in_seconds() -> None:
+    simulated = frame("mlp", SMALL)
+    time, energy, simulated_time, _ = drawn(pd.concat([measurement(2.0), simulated], ignore_index=True)).axes
+    assert widths(energy) == pytest.approx(2.0)
+    assert time.get_xlim() == simulated_time.get_xlim()
+    assert widths(simulated_time) == pytest.approx(simulated["seconds"].sum())
 
 
 def test_shares_of_the_matrix_unit_stand_beside_those_measured() -> None:

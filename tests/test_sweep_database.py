@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from hwsim.errors import HardwareError, UsageError
 from hwsim.sweep import claims
 from hwsim.sweep.database import Study
+from hwsim.sweep.evaluate import Rows
 from hwsim.sweep.known import RECENT, Keys
 from hwsim.sweep.metrics import METRICS
-from hwsim.sweep.space import Axis
+from hwsim.sweep.space import Axis, Ordinals
 
 SPACE = studies.space()
 ALL = np.arange(SPACE.size, dtype=np.int64)
@@ -79,6 +80,32 @@ def test_a_point_is_added_once_with_its_layers_whatever_batch_it_comes_in(study:
     assert study.counts()[0] == 20
     # 0 and 13 failed, and the last three came without layers
     assert len(study.frame(layers=True)) == (17 - 2) * 2
+
+
+@pytest.mark.parametrize("known", [[], [1], [1, 2], [3], [1, 2, 3, 4, 5]])
+def test_layers_that_points_share_are_kept_for_each_whichever_are_known(study: Study, known: list[int]) -> None:
+    all_, before = np.arange(1, 6), np.array(known, np.int64)
+    if known:
+        study.commit(SPACE, shared_layers(before), SPACE.keys(before))
+    study.commit(SPACE, shared_layers(all_), SPACE.keys(all_))
+    layers = study.frame(layers=True)
+    # points 1 to 3 have the layers of point 1, 4 and 5 those of point 4: two each
+    assert len(layers) == 5 * 2
+    expected = studies.rows(np.array([1, 4])).layers
+    assert expected is not None
+    of_one, of_four = expected["total_cycles"][:2].tolist(), expected["total_cycles"][2:].tolist()
+    assert sorted(layers["total_cycles"]) == sorted(3 * of_one + 2 * of_four)
+
+
+def shared_layers(ordinals: Ordinals) -> Rows:
+    """Return rows of some of the points 1 to 5, of which 1 to 3 share their layers, and 4 and 5."""
+    heads = np.where(ordinals < 4, 1, 4)
+    first = {int(head): int(one) for one, head in zip(ordinals[::-1], heads[::-1], strict=True)}
+    rows = studies.rows(np.array(sorted(first), np.int64))
+    assert rows.layers is not None
+    under = np.array([first[int(one)] for one in rows.layers["ordinal"]], np.int64)
+    like = np.array([first[int(head)] for head in heads], np.int64)
+    return studies.rows(ordinals)._replace(layers={**rows.layers, "ordinal": under}, like=like)
 
 
 def test_a_point_of_another_space_is_known(study: Study) -> None:

@@ -283,7 +283,7 @@ def loaded(path: Path) -> Any:
 def test_a_report_of_layers_says_what_a_study_lacks(path: Path) -> None:
     with pytest.raises(InputError, match="report 'pe_sets' needs the columns"):
         run(report, "pe_sets", path)
-    with pytest.raises(InputError, match="report 'layers' is of layers, and a study is of points"):
+    with pytest.raises(InputError, match="report 'layers' needs the columns layer, which these results do not have"):
         run(report, "layers", path)
 
 

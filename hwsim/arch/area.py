@@ -57,7 +57,7 @@ def register_area(component: str, bits: int, node_nm: float) -> AreaEntry:
 def _mac_mm2(fmt: NumberFormat, node_nm: float) -> tuple[float, Source]:
     product_um2, from_nm, source = product(fmt, AREA)
     sum_um2, _, sum_source = arithmetic("add", f"{fmt.kind}{fmt.accumulator_bits}", AREA)
-    why = f"a {fmt.name} multiplier ({source}) and its adder ({sum_source})"
+    why = f"multiplier of {fmt.name} ({source}) and its adder ({sum_source})"
     return _scaled(product_um2 + sum_um2, from_nm, node_nm, why)
 
 

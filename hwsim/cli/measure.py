@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from hwsim.cli.options import BOTH
 from hwsim.errors import UsageError
@@ -21,7 +23,14 @@ from hwsim.errors import UsageError
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of weights and inputs that are drawn."
 )
 @click.option("--cold", is_flag=True, help="Fill the caches with other data before every layer.")
-@click.option("--budget", "budget_s", type=float, default=30.0, show_default=True, help="Seconds of runs at most.")
+@click.option(
+    "--budget",
+    "budget_s",
+    type=float,
+    default=30.0,
+    show_default=True,
+    help="Seconds of runs at most; 55 with --calibrate.",
+)
 @click.option("--strict", is_flag=True, help="Refuse a noisy run (exit code 5) instead of flagging it.")
 @click.option("--calibrate", is_flag=True, help="Fit the model of this machine, `cpu:host`, on shapes of its own.")
 @click.option("--json", "as_json", is_flag=True, help="Print the measurement as JSON.")
@@ -49,8 +58,7 @@ def measure(
     if as_json and as_csv:
         raise UsageError(BOTH)
     if calibrate:
-        given = {"NETWORK": network, "--json": as_json, "--csv": as_csv, "--out": out, "--cold": cold}
-        _calibrate(device, backend, [name for name, value in given.items() if value])
+        _calibrate(device, backend, budget_s, seed, _given())
         return
     if network is None:
         raise UsageError("measure needs a NETWORK, or --calibrate")
@@ -80,14 +88,33 @@ def measure(
         click.echo(f"wrote {out}", err=True)
 
 
-def _calibrate(device: str, backend: str, extra: list[str]) -> None:
+CALIBRATES = ("device", "backend", "seed", "budget_s", "calibrate")
+"""Parameters that a calibration has, too."""
+
+
+def _given() -> dict[str, str]:
+    """Return the parameters that the user gave, with what they are called on the command line."""
+    context = click.get_current_context()
+    return {
+        one.name: one.opts[0] if isinstance(one, click.Option) else "NETWORK"
+        for one in context.command.params
+        if one.name and context.get_parameter_source(one.name) is ParameterSource.COMMANDLINE
+    }
+
+
+def _calibrate(device: str, backend: str, budget_s: float, seed: int, given: Mapping[str, str]) -> None:
     """Calibrate the model of this CPU, and say what was found and where that is kept."""
-    if extra:
+    if extra := [said for name, said in given.items() if name not in CALIBRATES]:
         raise UsageError(f"--calibrate measures shapes of its own, and takes no {extra[0]}")
     if device != "cpu":
         raise UsageError(f"--calibrate fits the model of this CPU, not of '{device}'; benchmarks/gpu.py fits GPUs")
-    from hwsim.measure.calibrate import calibrate, summary
+    from hwsim.measure.calibrate import BUDGET_S, calibrate, summary
 
-    found = calibrate(backend, say=lambda what: click.echo(f"calibrating: {what}", err=True))
+    found = calibrate(
+        backend,
+        budget_s if "budget_s" in given else BUDGET_S,
+        seed,
+        say=lambda what: click.echo(f"calibrating: {what}", err=True),
+    )
     click.echo(summary(found))
     click.echo(f"wrote {found.path}; `--on cpu:host` uses it")

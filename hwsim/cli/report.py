@@ -93,7 +93,10 @@ def read(paths: Sequence[Path]) -> pd.DataFrame:
 
     from hwsim.results import store
 
-    return pd.concat([_points(path) if is_study(path) else store.read_frame(path) for path in paths], ignore_index=True)
+    found = [_points(path) if is_study(path) else store.read_frame(path) for path in paths]
+    joined = pd.concat(found, ignore_index=True)
+    joined.attrs.update(found[0].attrs)
+    return joined
 
 
 def is_study(path: Path) -> bool:
@@ -113,6 +116,7 @@ def _points(path: Path) -> pd.DataFrame:
 
     with Study.open(path, create=False, readonly=True) as study:
         frame = study.frame()
+        frame.attrs["objectives"] = tuple(dict.fromkeys(name for one in study.spaces() for name in one.objectives))
     computed = frame[frame["error"] == ""]
     if computed.empty:
         raise InputError(f"study '{path}' has no points that were computed")

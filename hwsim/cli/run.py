@@ -170,6 +170,8 @@ def _print(results: list[NetworkResult], as_json: bool, as_csv: bool, sources: b
 
     for result in results:
         terminal.print_result(result)
+    if len(results) > 1:
+        terminal.console().print(terminal.totals_table(results))
     if sources:
         terminal.console().print(terminal.source_table(results))
 

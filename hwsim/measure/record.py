@@ -94,6 +94,7 @@ class Measurement:
             "noisy": series.noisy,
             "fused_into": into,
             **dict(zip(HALVES, series.halves_s, strict=True)),
+            "network_seconds": self.whole.median_s,
         }
 
     def _share_j(self, series: Series) -> float:

@@ -3,6 +3,7 @@
 | module             | noun                                                              |
 |--------------------|-------------------------------------------------------------------|
 | `record`           | `LayerResult`, `NetworkResult`, `Timing`, action counts           |
+| `beside`           | what is published and measured of runs, for their figures         |
 | `store`            | result folders and files                                          |
 | `terminal`         | the table of a result                                             |
 | `expectation`      | rows of comparison tables: what a result should be                |

@@ -129,15 +129,27 @@ def compare(
     rows = expectations(tables) if isinstance(tables, str | Path) else tables
     found = subjects(results)
     pairs = [
-        Comparison(one, row, one.value(row))
+        pair
         for table in dict.fromkeys(row.table for row in rows)
         for one in found
         for row in rows
         if row.table == table and one.is_of(row)
+        for pair in beside(one, row, found)
     ]
     if not pairs:
         raise UsageError("; ".join(why_not_compared(found, rows)[:3]) or "there is no result to compare")
     return pairs
+
+
+def beside(one: Subject, row: Expectation, found: Sequence[Subject]) -> list[Comparison]:
+    """Return a result beside `row`; nothing if the row's value is over that of a run which is not among `found`."""
+    if row.over is None:
+        return [Comparison(one, row, one.value(row))]
+    other = next((other for other in found if other.is_under(row)), None)
+    if other is None:
+        return []
+    values = one.value(row), other.value(row)
+    return [Comparison(one, row, values[0] / values[1] if values[0] is not None and values[1] else None)]
 
 
 def subjects(results: Result | Iterable[Result]) -> list[Subject]:

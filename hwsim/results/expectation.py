@@ -7,28 +7,41 @@
 | `layer`             | name of a layer, or empty for the whole network                                         |
 | `quantity`          | name of a column of the layer's row, or of the result's total                           |
 | `published`, `unit` | the value in the column's own unit; a share of 12.7 % is 0.127, unit "fraction"         |
-| `tolerance`         | in the column's unit if `tolerance_kind` is absolute, a fraction of `published` if relative |
+| `tolerance`         | in the column's unit if `tolerance_kind` is absolute, a fraction of `published` if relative, |
+|                     | the most that one is of the other if factor                                             |
 | `direction`         | within (both sides), at_least or at_most                                                |
 | `scored`            | yes, or no: shown with its reason, and counted nowhere                                  |
 | `reason`            | why this tolerance and direction, or why it is not scored                               |
 | `work`, `year`, `locator` | where the value is published                                                      |
 | `dataflow`          | as in a result's rows; empty, or without the column, for any                            |
+
+Columns that may be left out, or empty in a row, are of `hwsim validate`, which runs every shipped table by itself:
+
+| column              | meaning                                                                                 |
+|---------------------|-----------------------------------------------------------------------------------------|
+| `run`               | how the network is asked for, `tpu_apps:app=MLP0`; NETWORK:batch=BATCH without it. With |
+|                     | `training=inputs` last, a step of training with the gradient by the network's inputs    |
+| `over_chip`         | the value is divided by that of this chip's run of the same network: a ratio, in "times" |
+| `over_run`, `over_format` | how the other run is asked for and its format, where they differ                   |
+| `machine`           | the machine that the row is counted for; the chip without parameters by default         |
+| `metric`            | what the row is scored with; its quantity by default                                    |
+| `why_not`           | of a row that is not scored, one of `WHY_NOT`                                           |
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from hwsim.arch.source import Source
 from hwsim.errors import InputError, UsageError, did_you_mean, near_match
-from hwsim.ir.untrusted import read_bounded
 from hwsim.published import comparisons
+from hwsim.results.lines import LARGEST as LARGEST
+from hwsim.results.lines import MAX_BYTES as MAX_BYTES
+from hwsim.results.lines import MAX_ROWS as MAX_ROWS
+from hwsim.results.lines import Line, fault, lines
 
 PUBLISHED = "published"
 """Names all shipped tables together."""
@@ -40,9 +53,21 @@ COLUMNS = (
     "network", "batch", "chip", "format", "layer", "quantity", "published", "unit", "tolerance", "tolerance_kind",
     "direction", "scored", "reason", "work", "year", "locator",
 )  # fmt: skip
-OPTIONAL_COLUMNS = ("dataflow",)
-KINDS = ("absolute", "relative")
+OPTIONAL_COLUMNS = ("dataflow", "run", "over_chip", "over_run", "over_format", "machine", "metric", "why_not")
+KINDS = ("absolute", "relative", "factor")
 DIRECTIONS = ("within", "at_least", "at_most")
+
+WHY_NOT = {
+    "calibrated": "a constant was fitted on it",
+    "contradiction": "the source contradicts itself",
+    "construction": "it is true by construction",
+    "derived": "it follows from rows that are scored",
+    "beyond": "it holds what is not simulated",
+}
+"""Why a row is not scored; its `reason` says it in full."""
+
+TIMES = "times"
+"""The unit of a value that is divided by another run's."""
 
 UNITS = {
     "fraction": FRACTION, "cycles": "cycles", "seconds": "s", "bytes": "B", "kib": "KiB", "pj": "pJ", "w": "W",
@@ -50,20 +75,23 @@ UNITS = {
 }  # fmt: skip
 """The unit of a column that has one of these words in its name; of several, the last."""
 
-MAX_BYTES = 4 * 2**20
-MAX_ROWS = 10_000
-LARGEST = 1e100
-"""No quantity is larger, nor smaller than its inverse unless it is 0, so that ratios and their sums stay finite."""
-
 ROUNDING = 1e-9
 """Relative slack of comparisons: 0.797 is within 0.015 of 0.782, though not in binary."""
+
+
+class Over(NamedTuple):
+    """The run that a value is divided by: its chip, and its format and how it is asked for, "" where they are any."""
+
+    chip: str
+    run: str
+    format: str
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
     """One row of a comparison table; `batch` None, `format` "", `layer` "" and `dataflow` "" are empty cells.
 
-    `tolerance` is None where a row that is not scored has none.
+    `tolerance` is None where a row that is not scored has none. What stands behind `dataflow` is of optional columns.
     """
 
     table: str
@@ -82,63 +110,32 @@ class Expectation:
     reason: str
     source: Source
     dataflow: str = ""
+    run: str = ""
+    over: Over | None = None
+    machine: str = ""
+    metric: str = ""
+    why_not: str = ""
 
     @property
-    def allowance(self) -> float:
-        """The tolerance in the unit of the quantity; 0 where there is none."""
-        return (self.tolerance or 0.0) * (self.published if self.tolerance_kind == "relative" else 1.0)
+    def bounds(self) -> tuple[float, float]:
+        """The least and the most that a simulated value may be in the unit of the quantity, directions aside."""
+        tolerance = self.tolerance or 0.0
+        if self.tolerance_kind == "factor":
+            return self.published / tolerance, self.published * tolerance
+        allowance = tolerance * (self.published if self.tolerance_kind == "relative" else 1.0)
+        return self.published - allowance, self.published + allowance
 
     @property
     def counts_relatively(self) -> bool:
         """Whether an error relative to `published` says anything: not where a simulated 0 would be within tolerance."""
-        return self.published > (self.allowance if self.tolerance_kind == "absolute" else 0.0)
+        return self.published > 0 and (self.tolerance_kind != "absolute" or self.bounds[0] > 0)
 
     def is_met_by(self, simulated: float) -> bool:
         """Whether `simulated` [unit] is within the tolerance, on the side or sides that the direction names."""
-        allowance = self.allowance + ROUNDING * max(abs(self.published), abs(simulated))
-        above, below = simulated - self.published <= allowance, self.published - simulated <= allowance
+        least, most = self.bounds
+        slack = ROUNDING * max(abs(self.published), abs(simulated))
+        above, below = simulated - most <= slack, least - simulated <= slack
         return (above or self.direction == "at_least") and (below or self.direction == "at_most")
-
-
-class Line(NamedTuple):
-    """One line of a table: the file and the line's number in it, for errors, and its cells by column."""
-
-    path: Path
-    number: int
-    cells: Mapping[str, str]
-
-    def fault(self, column: str, rule: str) -> InputError:
-        """Return the error that says where a cell stands, its value and the rule that it breaks."""
-        return _fault(self.path, self.number, f"{column} is '{self.cells[column][:60]}', {rule}")
-
-    def text(self, column: str) -> str:
-        """Return a cell that must not be empty."""
-        if not self.cells[column]:
-            raise _fault(self.path, self.number, f"{column} is empty")
-        return self.cells[column]
-
-    def word(self, column: str, words: Sequence[str]) -> str:
-        """Return a cell that is one of `words`."""
-        if self.cells[column] not in words:
-            raise self.fault(column, f"which is none of {', '.join(words)}{did_you_mean(self.cells[column], words)}")
-        return self.cells[column]
-
-    def whole(self, column: str, least: int, most: int) -> int:
-        """Return a whole number from `least` to `most`."""
-        text = self.cells[column]
-        if text.isascii() and text.isdigit() and len(text) <= 10 and least <= int(text) <= most:
-            return int(text)
-        raise self.fault(column, f"not a whole number from {least} to {most}")
-
-    def amount(self, column: str) -> float:
-        """Return a number that is 0 or from 1 / LARGEST to LARGEST."""
-        try:
-            value = float(self.cells[column])
-        except ValueError:
-            value = -1.0
-        if value == 0 or 1 / LARGEST <= value <= LARGEST:
-            return value
-        raise self.fault(column, f"not 0 nor a number from {1 / LARGEST:g} to {LARGEST:g}")
 
 
 def expectations(tables: str | Path = PUBLISHED) -> list[Expectation]:
@@ -167,10 +164,10 @@ def read(path: Path) -> list[Expectation]:
         beside = path.parent.glob("*.csv") if os.path.isdir(path.parent) else ()
         raise UsageError(f"no comparison table at '{path}'{did_you_mean(str(path), map(str, beside))}")
     found: dict[Expectation, int] = {}
-    for line in _lines(path):
+    for line in lines(path, COLUMNS, OPTIONAL_COLUMNS):
         row = _expectation(line)
         if found.setdefault(row, line.number) != line.number:
-            raise _fault(path, line.number, f"the line repeats line {found[row]}")
+            raise fault(path, line.number, f"the line repeats line {found[row]}")
     if not found:
         raise InputError(f"comparison table '{path}' has a header and no rows")
     return list(found)
@@ -196,15 +193,38 @@ def _expectation(line: Line) -> Expectation:
         scored=scored,
         reason=line.text("reason"),
         source=Source(line.text("work"), line.whole("year", 1900, 2100), line.text("locator")),
-        dataflow=line.cells.get("dataflow", ""),
+        **{column: line.cells.get(column, "") for column in ("dataflow", "run", "machine", "metric")},
+        over=_over(line),
+        why_not=line.word("why_not", ("", *WHY_NOT)) if "why_not" in line.cells else "",
     )
-    if row.unit != unit_of(row.quantity, row.unit):
+    _check(line, row)
+    return row
+
+
+def _over(line: Line) -> Over | None:
+    """Return the run that the value of `line` is divided by, if it is."""
+    chip, run, fmt = (line.cells.get(column, "") for column in ("over_chip", "over_run", "over_format"))
+    if not chip and (run or fmt):
+        column = "over_run" if run else "over_format"
+        raise line.fault(column, "and no over_chip says whose run that is")
+    return Over(chip, run, fmt) if chip else None
+
+
+def _check(line: Line, row: Expectation) -> None:
+    """Raise `InputError` where the cells of a row contradict each other."""
+    if row.over is not None:
+        if row.unit != TIMES:
+            raise line.fault("unit", f"and a value over another run's is in {TIMES}")
+    elif row.unit != unit_of(row.quantity, row.unit):
         raise line.fault("unit", f"and {row.quantity[:60]} is in {unit_of(row.quantity, '')}; give it in that")
     if row.unit == FRACTION and row.published > 1:
         raise line.fault("published", "and a fraction is at most 1")
     if row.tolerance_kind == "relative" and row.published == 0:
         raise line.fault("tolerance_kind", "and nothing is a fraction of a published 0; give an absolute tolerance")
-    return row
+    if row.tolerance_kind == "factor" and not (row.tolerance or 0) >= 1:
+        raise line.fault("tolerance", "and a factor is at least 1")
+    if row.scored and row.why_not:
+        raise line.fault("why_not", "and the row is scored")
 
 
 def unit_of(quantity: str, otherwise: str) -> str:
@@ -213,43 +233,3 @@ def unit_of(quantity: str, otherwise: str) -> str:
     if "per" in words or "over" in words:
         return otherwise
     return next((UNITS[word] for word in reversed(words) if word in UNITS), otherwise)
-
-
-def _lines(path: Path) -> Iterator[Line]:
-    """Yield the lines below the header that are not blank."""
-    records = _records(path)
-    _, header = next(records, (0, []))
-    _check_header(path, header)
-    for count, (number, cells) in enumerate(records, 1):
-        if count > MAX_ROWS:
-            raise InputError(f"comparison table '{path}' has more than the {MAX_ROWS} rows that are read")
-        if len(cells) != len(header):
-            raise _fault(path, number, f"there are {len(cells)} cells under {len(header)} columns")
-        yield Line(path, number, dict(zip(header, cells, strict=True)))
-
-
-def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield each record that is not blank, its cells stripped, with the number of the line it ends in."""
-    try:
-        text = read_bounded(path, "comparison table", MAX_BYTES).decode("utf-8-sig")
-        lines = csv.reader(io.StringIO(text, newline=""), strict=True)
-        for cells in lines:
-            if any(cell.strip() for cell in cells):
-                yield lines.line_num, [cell.strip() for cell in cells]
-    except (UnicodeDecodeError, csv.Error):
-        raise InputError(f"comparison table '{path}' is not a text file of comma-separated values") from None
-
-
-def _check_header(path: Path, header: Sequence[str]) -> None:
-    missing = [column for column in COLUMNS if column not in header]
-    if missing:
-        raise InputError(f"comparison table '{path}' has no column '{missing[0]}'; it needs {', '.join(COLUMNS)}")
-    for column in header:
-        known = (*COLUMNS, *OPTIONAL_COLUMNS)
-        if header.count(column) > 1 or column not in known:
-            fault = "twice" if header.count(column) > 1 else f"which is not known{did_you_mean(column, known)}"
-            raise InputError(f"comparison table '{path}' has the column '{column[:60]}' {fault}")
-
-
-def _fault(path: Path, line: int, what: str) -> InputError:
-    return InputError(f"comparison table '{path}', line {line}: {what}")

@@ -13,7 +13,7 @@ from hwsim.arch.accelerator import Accelerator
 from hwsim.formats import NumberFormat
 from hwsim.ir.layer import Layer
 from hwsim.ir.network import Network
-from hwsim.units import bits_to_bytes, cycles_to_s, pj_to_j
+from hwsim.units import BITS_PER_BYTE, bits_to_bytes, cycles_to_s, pj_to_j
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,6 +135,17 @@ class LayerResult:
             **{f"energy_{component}_pj": value for component, value in self.energy_pj.items()},
             "energy_pj": self.total_energy_pj,
             **self.extras,
+            **self._roofs(),
+        }
+
+    def _roofs(self) -> Row:
+        """Return what no layer exceeds here; the rate is None without limit, and where all memory is on the chip."""
+        chip, edge = self.chip, self.chip.off_chip
+        rate = edge.read_bits_per_cycle if edge.capacity_bits is None else None
+        return {
+            "peak_macs_per_s": chip.peak_macs_per_cycle(self.fmt) * chip.clock_hz,
+            "off_chip_level": edge.name if edge.capacity_bits is None else "none",
+            "off_chip_bytes_per_s": None if rate is None else float(rate * chip.clock_hz / BITS_PER_BYTE),
         }
 
 
@@ -199,7 +210,7 @@ class NetworkResult:
 
     @cached_property
     def sources(self) -> list[Row]:
-        """Where every number comes from: the network, the chip's parameters, the energy of each action used."""
+        """Where every number comes from: network, parameters of the chip, energy of each action used, area."""
         used = {(component, action) for layer in self.layers for component, action, _ in layer.counts}
         network = (
             [{"what": f"network {self.network.name}", "source": self.network.source}] if self.network.source else []
@@ -218,7 +229,11 @@ class NetworkResult:
             for entry in self.chip.energy.entries
             if (entry.component, entry.action) in used
         ]
-        return [*network, *chip, *energy]
+        area = [
+            {"what": f"area of {entry.component}", "source": str(entry.source), "area_mm2": entry.area_mm2}
+            for entry in self.chip.area(self.fmt)
+        ]
+        return [*network, *chip, *energy, *area]
 
     @property
     def inputs(self) -> Row:
@@ -250,9 +265,9 @@ class NetworkResult:
 
     def plot(self, report: str = "layers") -> Figure:
         """Return the figure that `report` draws of the layers."""
-        from hwsim import catalog
+        from hwsim.results import store
 
-        return catalog.report(report)(self.frame)
+        return store.figure(report, self.frame)
 
 
 def finite(row: Row) -> Row:

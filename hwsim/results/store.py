@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from hwsim.errors import HardwareError, InputError, UsageError, printable
 from hwsim.ir.untrusted import read_bounded
+from hwsim.results import origin
 from hwsim.results.compare import Comparison, scores
 from hwsim.results.record import SCHEMA, NetworkResult, Row
 from hwsim.results.subject import Subject, subject
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 TEXTS = ("network", "layer", "kind", "chip", "dataflow", "format")
 NUMBERS = (
@@ -36,11 +38,11 @@ NUMBERS = (
 UNKNOWN = frozenset({"utilisation"})
 """Columns that may be empty: a measurement does not know its machine's peak rate."""
 
-UNITS = ("_cycles", "_bytes", "_pj", "_fraction")
+UNITS = ("_cycles", "_bytes", "_pj", "_fraction", "_per_s")
 """Endings of further columns that are numbers; a chip that lacks one leaves it empty."""
 
 MAX_BYTES = 128 * 2**20
-"""Largest result.json that is read; a layer takes 1.5 kB."""
+"""Largest result.json and layers.csv that are read; a layer takes 1.5 kB."""
 
 LAYERS, RESULT, TRACE, MANIFEST, FIGURES = "layers.csv", "result.json", "trace.json", "manifest.json", "figures"
 
@@ -183,6 +185,8 @@ def read_frame(folder: Path) -> pd.DataFrame:
 
     path = _existing(folder, LAYERS)
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"it has more than {MAX_BYTES} bytes")
         frame = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
         raise InputError(f"'{path}' is not a table of layers: {str(error).splitlines()[0]}") from error
@@ -194,7 +198,7 @@ def read_frame(folder: Path) -> pd.DataFrame:
     for name in map(str, frame):
         if name in NUMBERS or name.endswith(UNITS):
             _check_numbers(path, frame[name])
-    return frame.fillna(dict.fromkeys(TEXTS, ""))
+    return frame.fillna(dict.fromkeys(TEXTS, "")).copy()  # in one block, which many columns are not as they are read
 
 
 def _existing(folder: Path, name: str) -> Path:
@@ -231,21 +235,37 @@ def draw(report: str, frame: pd.DataFrame, folder: Path) -> list[Path]:
     """
     import matplotlib
 
-    from hwsim import catalog
-
     lacking = _lacking(report, frame)
     if lacking:
-        raise InputError(f"report '{report}' needs the columns {', '.join(lacking)}, which these chips do not give")
+        raise InputError(f"report '{report}' needs the columns {', '.join(lacking)}, which these results do not have")
+    drawn_of = origin.origin(report, frame)
     with matplotlib.rc_context({"svg.hashsalt": "hwsim", "backend": "agg"}):
-        figure = catalog.report(report)(frame)
+        from matplotlib import pyplot
+
+        drawn = figure(report, frame)
         paths = [folder / f"{report}.{suffix}" for suffix in ("png", "svg")]
         for path in paths:
             content = io.BytesIO()
-            figure.savefig(
-                content, format=path.suffix[1:], dpi=150, metadata={"Date": None} if path.suffix == ".svg" else {}
-            )
+            dateless = {"Date": None} if path.suffix == ".svg" else {}
+            drawn.savefig(content, format=path.suffix[1:], dpi=150, metadata={**dateless, origin.KEY: drawn_of})
             write_bytes(path, content.getvalue())
+            drawn.set_layout_engine(None)  # both files have one layout, which takes half of the time
+        pyplot.close(drawn)
     return paths
+
+
+def figure(report: str, frame: pd.DataFrame) -> Figure:
+    """Return the figure that `report` draws of the layer rows; one that asks for `beside` is given that table, too."""
+    from inspect import signature
+
+    from hwsim import catalog
+
+    draws = catalog.report(report)
+    if "beside" not in signature(draws).parameters:
+        return draws(frame)
+    from hwsim.results.beside import beside
+
+    return draws(frame, beside=beside(frame))
 
 
 def _lacking(report: str, frame: pd.DataFrame) -> list[str]:

@@ -41,6 +41,13 @@ class Subject:
             and row.dataflow in ("", self.dataflow)
         )
 
+    def is_under(self, row: Expectation) -> bool:
+        """Whether this is the run that the value of `row` is divided by."""
+        if row.over is None or (row.network, row.over.chip) != (self.network, self.chip):
+            return False
+        same_run = row.over.run == self.run_as if row.over.run else row.batch in (None, self.batch)
+        return same_run and row.over.format in ("", self.format)
+
     def value(self, row: Expectation) -> float | None:
         """Return the simulated value of the row's quantity, or None where the result has none."""
         columns = self.layers.get(row.layer, {}) if row.layer else self.total

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from hwsim.errors import printable
 from hwsim.results.like import SRAM_ACCESSES
-from hwsim.results.record import LayerResult, NetworkResult
+from hwsim.results.record import LayerResult, NetworkResult, Row
 
 PREFIXES = (
     (1e12, "T"),
@@ -198,10 +198,39 @@ def source_table(results: Sequence[NetworkResult]) -> RenderableType:
     table.add_column("source", overflow="fold")
     rows = {tuple(row.items()): row for result in results for row in result.sources}
     for row in sorted(rows.values(), key=lambda row: row["source"].startswith("assumed")):
-        value = (
-            f"{row['energy_pj']:.4g} pJ" + (f"/{row['bits']} b" if row["bits"] else "") if "energy_pj" in row else ""
+        table.add_row(printable(row["what"]), _sourced(row), printable(row["source"]))
+    return table
+
+
+def _sourced(row: Row) -> str:
+    """Return the number that a row of sources is of, where it has one."""
+    if "area_mm2" in row:
+        return f"{row['area_mm2']:.4g} mm2"
+    per = f"/{row['bits']} b" if row.get("bits") else ""
+    return f"{row['energy_pj']:.4g} pJ{per}" if "energy_pj" in row else ""
+
+
+def totals_table(results: Sequence[NetworkResult]) -> RenderableType:
+    """Return the totals of several results, a line each."""
+    table = Table(box=SIMPLE_HEAD, title="all of them", title_justify="left", title_style="bold", pad_edge=False)
+    for name in ("network", "chip", "format"):
+        table.add_column(name, overflow="fold")
+    for name in ("latency", "energy", "power", "inferences/s", "inferences/J", "utilised", "area"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for result in results:
+        total, area_mm2 = result.total, result.chip.area_mm2(result.fmt)
+        table.add_row(
+            printable(result.network.name),
+            printable(result.chip.label or result.chip.name),
+            result.inputs["format"],
+            quantity(total["seconds"], "s"),
+            quantity(total["energy_pj"] * 1e-12, "J"),
+            quantity(total["average_power_w"], "W"),
+            quantity(total["inferences_per_s"]),
+            quantity(total["inferences_per_j"]),
+            f"{total['utilisation']:.1%}",
+            "" if area_mm2 is None else f"{area_mm2:.3g} mm2",
         )
-        table.add_row(printable(row["what"]), value, printable(row["source"]))
     return table
 
 

@@ -126,6 +126,9 @@ def tolerance(row: Expectation) -> str:
         return ""
     if row.tolerance == 0 and row.direction != "within":
         return row.direction.replace("_", " ")
+    if row.tolerance_kind == "factor":
+        side = "" if row.direction == "within" else f"{row.direction.replace('_', ' ')}, "
+        return f"{side}factor {row.tolerance:.3g}"
     relative, share = row.tolerance_kind == "relative", row.unit == FRACTION
     unit = "%" if relative else "points" if share else printable(row.unit)
     return f"{SIDES[row.direction]}{number(row.tolerance, relative or share)} {unit}"

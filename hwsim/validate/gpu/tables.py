@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-import csv
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from hwsim import catalog
 from hwsim.arch.accelerator import Accelerator
-from hwsim.chips.gpu import path_of
 from hwsim.ir import Layer
-from hwsim.mapping.gpu.constants import Case
+from hwsim.mapping.gpu.constants import SIMT, TENSOR, Case
 from hwsim.mapping.gpu.kernel import machine_of
+from hwsim.validate.notes import note_of
 
 MS_TO_US = 1e3
+
+FITTED, NONE = "fitted", "none"
+"""How a machine's constants are taken: as shipped, or not at all."""
+
+
+METRICS = {
+    "gemm": "matrix products",
+    "conv": "convolutions",
+    "recurrent": "recurrent layers",
+    "elementwise": "elementwise, softmax, layer norm",
+}
+"""What a table is scored as, by the class of its first part; others by the first words of its name."""
 
 
 class Timed(NamedTuple):
@@ -35,21 +46,27 @@ class Timed(NamedTuple):
     simt_rate: float = 0.0
     product: tuple[int, ...] = ()
 
+    @property
+    def known_shape(self) -> tuple[Any, ...]:
+        """What the chip tells rows apart by."""
+        return self.product or self.shape
+
+
+Predict = Callable[[Any, Case, Timed, str], float]
+"""Time [us] of a row on a machine, as kernels take it, with a case's constants, its others as FITTED or NONE."""
+
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of one class of operators, of which `shapes` calibrate `constants`; `over` replaces priors of theirs.
+    """Rows of one class of operators, of which `shapes` calibrate; `library` is another than the table's, if any.
 
-    `families` are predictions by algorithm, where the table names the one that ran; `fixed` constants are not fitted.
+    `families` are predictions by algorithm, where the table names the one that ran.
     """
 
     op_class: str
     rows: Sequence[Timed]
     shapes: int
-    constants: tuple[str, ...]
-    predict: Callable[[Any, Case, Timed, Mapping[str, float]], float]
-    over: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    fixed: Mapping[str, float] = field(default_factory=dict)
+    predict: Predict
     families: Callable[[Any, Case, Timed], Mapping[str, float]] | None = None
     library: str = ""
 
@@ -62,7 +79,6 @@ class Table:
     machine: str
     library: str
     fmt: str
-    target: float | None
     parts: tuple[Part, ...]
     source: tuple[str, int, str]
 
@@ -72,15 +88,26 @@ class Table:
         return machine_of(preset(self.machine), self.fmt)
 
     @property
+    def metric(self) -> str:
+        """What the set is scored as."""
+        op_class = self.parts[0].op_class
+        return f"{METRICS.get(op_class) or ' '.join(self.name.split()[:2])}, {self.fmt}"
+
+    @property
+    def target(self) -> float | None:
+        """The mean error that was asked for [%], where one was."""
+        return note_of(f"gpu:{self.machine}", self.metric).target_percent
+
+    @property
     def path(self) -> str:
         """The cores that compute."""
-        return path_of(self.fmt)
+        return SIMT if self.fmt == "fp32" else TENSOR
 
 
 @cache
 def preset(machine: str) -> Accelerator:
     """Return a preset, which knows no fits yet."""
-    return catalog.chip(f"gpu:{machine},calibration=none")
+    return catalog.chip(f"gpu:{machine},calibration={NONE}")
 
 
 AICONFIGURATOR = ("ai-dynamo/aiconfigurator", 2025, "commit 095f58a5: CUDA graphs, cold weights, random data")
@@ -88,14 +115,25 @@ NEUSIGHT = ("Lee et al., NeuSight, ASPLOS", 2025, "sitar-lab/NeuSight, commit 69
 DEEPBENCH = ("baidu-research/DeepBench", 2017, "commit da81ba78: libraries called one by one")
 
 
-GEMM = ("efficiency", "edge_elements", "l2_bytes_per_cycle", "prologue_us", "bandwidth_share", "ramp_us", "launch_us",
-        "overlap_exponent", "reduction_us")  # fmt: skip
+def order(part: Part, seed: int) -> list[Timed]:
+    """Return the rows of a part in the order of sha256("seed|class,shape"): the first ones calibrate."""
+    label = part.library or part.op_class
+
+    def key(row: Timed) -> str:
+        return hashlib.sha256(f"{seed}|{label},{','.join(map(str, row.shape))}".encode()).hexdigest()
+
+    return sorted(part.rows, key=key)
 
 
-def read(folder: Path, name: str) -> list[dict[str, str]]:
-    """Return the rows of a table of `folder`."""
-    with (folder / name).open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+def split(part: Part, seed: int = 0) -> tuple[list[Timed], list[Timed]]:
+    """Return the rows that calibrate, and those tested on: all others of another shape, as the chip knows shapes.
+
+    Shipped constants are of seed 0, which was fixed before any figure was read.
+    """
+    rows = order(part, seed)
+    chosen = rows[: part.shapes]
+    seen = {row.known_shape for row in chosen}
+    return chosen, [row for row in rows[part.shapes :] if row.known_shape not in seen]
 
 
 def us(machine: Any, cycles: float) -> float:

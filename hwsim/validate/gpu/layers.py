@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gpu_tables import DEEPBENCH, GEMM, MS_TO_US, NEUSIGHT, Part, Table, Timed, preset, read, roofline_us, us
-
 from hwsim import catalog
 from hwsim.ir import NetworkBuilder, recurrent
 from hwsim.mapping.gpu import convolution
@@ -15,29 +13,28 @@ from hwsim.mapping.gpu import recurrent as step_of
 from hwsim.mapping.gpu.constants import Case
 from hwsim.mapping.gpu.kernel import Kernel, machine_of
 from hwsim.mapping.gpu.place import off_chip_words
+from hwsim.measured.kernels import kernels
 
-CONV = ("efficiency", "winograd_efficiency", "fused_efficiency", "edge_elements", "l2_bytes_per_cycle", "prologue_us",
-        "bandwidth_share", "ramp_us", "launch_us", "overlap_exponent", "step_us", "transform_share", "transform_us",
-        "fused_prologue_us")  # fmt: skip
-TENSOR_CONV = ("efficiency", "simt_efficiency", "edge_elements", "l2_bytes_per_cycle", "prologue_us", "bandwidth_share",
-               "launch_us", "overlap_exponent", "step_us")  # fmt: skip
-CONV_TILES = {f"tile_{tile}": 1.0 for tile in ("64x64", "128x64", "64x128", "128x128", "256x128", "128x256", "256x64",
-                                               "64x32", "128x32", "256x32")}  # fmt: skip
+from .products import DEEPBENCH_SETS
+from .tables import DEEPBENCH, MS_TO_US, NEUSIGHT, Part, Table, Timed, preset, roofline_us, us
+
+WORD_BYTES = {"fp32": 4.0, "fp16": 2.0}
+
+CELLS = {"rnn_vanilla": ("rnn", 1), "rnn_gru": ("gru", 3), "rnn_lstm": ("lstm", 4)}
 
 
 def conv_tables(folder: Path) -> list[Table]:
     """Return convolutions of 3x3 at stride 1, with the algorithm that ran."""
-    rows = read(folder, "gpu_conv_fp32.csv")
-    over = {"launch_us": (60.0, 0.4), "edge_elements": (8.0, 0.6), "step_us": (0.6, 0.7)}
+    rows = kernels("gpu_conv_fp32.csv", folder)
     tables = []
     for name, machine, device in (("V100", "v100_pcie", "V100"), ("A100", "a100_pcie_80gb", "A100")):
         timed = [
-            _convolved(machine, "fp32", _square(r), r["ms"], _family(r["kernels"]))
-            for r in rows
-            if device in r["device"]
+            _convolved(machine, "fp32", _square(row), row["ms"], _family(row["kernels"]))
+            for row in rows
+            if device in row["device"]
         ]
-        part = Part("conv", timed, 40, CONV, _convolution, over, families=_by_algorithm)
-        tables.append(Table(f"conv fp32 3x3 {name}", machine, "eager", "fp32", 25.0, (part,), NEUSIGHT))
+        part = Part("conv", timed, 40, _convolution, _by_algorithm)
+        tables.append(Table(f"conv fp32 3x3 {name}", machine, "eager", "fp32", (part,), NEUSIGHT))
     return tables
 
 
@@ -46,12 +43,13 @@ def _square(row: Mapping[str, str]) -> tuple[int, ...]:
     return n, c, h, w, k, r, r, pad, pad, stride, stride
 
 
-def _family(kernels: str) -> str:
-    if "nonfused" in kernels.lower():
+def _family(kernels_run: str) -> str:
+    name = kernels_run.lower()
+    if "nonfused" in name:
         return "winograd"
-    if "winograd" in kernels.lower():
+    if "winograd" in name:
         return "winograd_fused"
-    return "fft" if "fft" in kernels.lower() else "implicit_gemm"
+    return "fft" if "fft" in name else "implicit_gemm"
 
 
 def _convolved(machine: str, fmt: str, at: tuple[int, ...], ms: str, family: str) -> Timed:
@@ -67,9 +65,6 @@ def _convolved(machine: str, fmt: str, at: tuple[int, ...], ms: str, family: str
     return Timed(at, float(ms) * MS_TO_US, roof, family if fmt == "fp32" else "", layer=layer, simt_rate=simt)
 
 
-WORD_BYTES = {"fp32": 4.0, "fp16": 2.0}
-
-
 def _kernels(machine: Any, case: Case, row: Timed) -> list[Kernel]:
     layer, simt = row.layer, row.simt_rate
     assert layer is not None
@@ -82,7 +77,7 @@ def _by_algorithm(machine: Any, case: Case, row: Timed) -> Mapping[str, float]:
     return {kernel.algorithm: us(machine, kernel.total_cycles) for kernel in _kernels(machine, case, row)}
 
 
-def _convolution(machine: Any, case: Case, row: Timed, _: Mapping[str, float]) -> float:
+def _convolution(machine: Any, case: Case, row: Timed, _: str) -> float:
     return us(machine, min(kernel.total_cycles for kernel in _kernels(machine, case, row)))
 
 
@@ -90,51 +85,30 @@ def deepbench_conv_tables(folder: Path) -> list[Table]:
     """Return DeepBench's convolutions, forward, with the algorithm that ran."""
     keys = ("n", "c", "h", "w", "k", "r", "s", "pad_h", "pad_w", "vertical stride", "horizontal stride")
     tables = []
-    for name, machine, device, dtype, fmt in DEEPBENCH_SETS:
-        over = {
-            "launch_us": (8.0, 0.5 if fmt == "fp16" else 0.6),
-            **({} if fmt == "fp16" else {"edge_elements": (8.0, 0.6)}),
-        }
+    for name, machine, device, dtype, fmt, _word in DEEPBENCH_SETS:
         timed = []
-        for row in read(folder, "deepbench.csv"):
+        for row in kernels("deepbench.csv", folder):
             if (row["op"], row["device"], row["dtype"]) == ("conv2d", device, dtype):
                 facts = dict(pair.lower().strip().split("=") for pair in row["params"].split(";"))
                 at = tuple(int(facts[key]) for key in keys)
                 timed.append(_convolved(machine, fmt, at, row["ms"], _family(row["algorithm"])))
-        names, fixed = (CONV, {}) if fmt == "fp32" else (TENSOR_CONV, {**CONV_TILES, "quantum": 32.0})
-        families = _by_algorithm if fmt == "fp32" else None
-        part = Part("conv", timed, 40, names, _convolution, over, fixed, families)
-        tables.append(Table(f"DeepBench conv {name}", machine, "direct", fmt, None, (part,), DEEPBENCH))
+        part = Part("conv", timed, 40, _convolution, _by_algorithm if fmt == "fp32" else None)
+        tables.append(Table(f"DeepBench conv {name}", machine, "direct", fmt, (part,), DEEPBENCH))
     return tables
-
-
-DEEPBENCH_SETS = (
-    ("Titan X fp32", "titan_x", "NV_TitanX", "FP32", "fp32"),
-    ("V100 fp32", "v100", "NV_V100", "FP32", "fp32"),
-    ("V100 fp16", "v100", "NV_V100", "FP16 ip, Mixed math", "fp16"),
-)
 
 
 def deepbench_recurrent_tables(folder: Path) -> list[Table]:
     """Return DeepBench's recurrent layers: without the product of the inputs, as its harness skips that."""
     tables = []
-    for name, machine, device, dtype, fmt in DEEPBENCH_SETS:
+    for name, machine, device, dtype, fmt, _word in DEEPBENCH_SETS:
         timed = [
             _recurred(machine, fmt, row)
-            for row in read(folder, "deepbench.csv")
+            for row in kernels("deepbench.csv", folder)
             if row["op"].startswith("rnn") and (row["device"], row["dtype"]) == (device, dtype)
         ]
-        over = {"launch_us": (12.0, 0.6)}
-        over |= {"edge_elements": (4.0, 0.7), "reduction_us": (10.0, 1.0)} if machine == "titan_x" else {}
-        names = "128x128 64x128 128x64 32x128" if machine == "titan_x" else ""
-        names = "64x64 64x128 128x64 128x128 32x128 32x64" if fmt == "fp16" else names
-        fixed = {f"tile_{tile}": 1.0 for tile in names.split()} | ({"quantum": 32.0} if fmt == "fp16" else {})
-        part = Part("recurrent", timed, 40, (*GEMM, "step_us"), _stepped, over, fixed)
-        tables.append(Table(f"DeepBench RNN {name}", machine, "direct", fmt, None, (part,), DEEPBENCH))
+        part = Part("recurrent", timed, 40, _stepped)
+        tables.append(Table(f"DeepBench RNN {name}", machine, "direct", fmt, (part,), DEEPBENCH))
     return tables
-
-
-CELLS = {"rnn_vanilla": ("rnn", 1), "rnn_gru": ("gru", 3), "rnn_lstm": ("lstm", 4)}
 
 
 def _recurred(machine: str, fmt: str, row: Mapping[str, str]) -> Timed:
@@ -150,7 +124,7 @@ def _recurred(machine: str, fmt: str, row: Mapping[str, str]) -> Timed:
     return Timed(at, float(row["ms"]) * MS_TO_US, roof, layer=layer)
 
 
-def _stepped(machine: Any, case: Case, row: Timed, _: Mapping[str, float]) -> float:
+def _stepped(machine: Any, case: Case, row: Timed, _: str) -> float:
     _op, hidden, batch, steps, gates, moved, word = row.shape
     assert row.layer is not None
     kernel = step_of.step(row.layer, moved, word, machine, case, gate_words=(2 * gates + 2) * hidden * batch)
