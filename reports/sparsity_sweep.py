@@ -58,20 +58,20 @@ def sparsity_sweep(frame: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(
         len(groups), 2, figsize=(10, 3.7 * len(groups) + 0.6), squeeze=False, layout="constrained"
     )
-    marks = styles(points["drawn_as"])
+    marks, crossed = styles(points["drawn_as"]), False
     for panels, rows in zip(axes, groups, strict=True):
         for panel, name in zip(panels, ("latency", "energy"), strict=True):
-            _panel(panel, rows, QUANTITIES[name], marks)
+            crossed |= _panel(panel, rows, QUANTITIES[name], marks)
         panels[0].set_title(str(rows["network"].iloc[0]), loc="left", fontsize=10.5, parse_math=False)
-    legend(figure, marks, 4, drawn=True, dense=RING, overtakes=CROSS)
+    legend(figure, marks, 4, drawn=True, dense=RING, **({"overtakes": CROSS} if crossed else {}))
     several = points.groupby(["network", "drawn_as", "weight_density"]).size().max() > 1
     lowest = "of points that differ in other ways the lowest is drawn" if several else ""
     caption(figure, left_out(frame, lowest, more))
     return figure
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, quantity: Quantity, marks: dict[str, Mark]) -> None:
-    """Draw one quantity of one network."""
+def _panel(axes: Axes, rows: pd.DataFrame, quantity: Quantity, marks: dict[str, Mark]) -> bool:
+    """Draw one quantity of one network; return whether a chip overtakes another."""
     lowest = rows.groupby(["weight_density", "drawn_as"])[quantity.column].min().unstack() * quantity.scale
     for name in map(str, lowest.columns):
         marker, color, line = marks[name]
@@ -95,6 +95,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, quantity: Quantity, marks: dict[str, 
         "\n".join(lines), (0, 0), (-30, -36), "axes fraction", "offset points", fontsize=8.5, va="top",
         parse_math=False, annotation_clip=False,
     )  # fmt: skip
+    return bool(found)
 
 
 def _densities(axes: Axes, densities: NDArray[np.float64]) -> None:

@@ -51,7 +51,7 @@ def named(path: Path) -> str:
 def commands(page: Path) -> list[list[str]]:
     """Return the words of every line of a page's shell blocks that calls hwsim."""
     blocks = re.findall(r"```sh\n(.*?)```", text_of(page), re.DOTALL)
-    lines = (line for block in blocks for line in block.splitlines() if line.startswith("hwsim "))
+    lines = (line for block in blocks for line in block.replace("\\\n", "").splitlines() if line.startswith("hwsim "))
     return [shlex.split(line, comments=True)[1:] for line in lines]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import hwsim
 from hwsim.cli import main
 
 README = Path(__file__).parents[1] / "README.md"
@@ -49,6 +50,25 @@ def test_the_network_file_shown_in_the_readme_runs(
     rows = capsys.readouterr().out.splitlines()
     column = rows[0].split(",").index("macs")
     assert sum(int(row.split(",")[column]) for row in rows[1:]) == 1024 * 7 * 27 + 7168 * 10
+
+
+def test_the_chip_file_shown_in_the_readme_runs_and_keeps_the_contracts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = re.search(r"```python\n(# mychip\.py.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert code is not None
+    (tmp_path / "mychip.py").write_text(code[1], encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    closed = hwsim.simulate("mlp:batch=7", on="./mychip.py:side=13")
+    stepped = hwsim.simulate("mlp:batch=7", on="./mychip.py:side=13", fidelity="stepped")
+    assert [layer.timing for layer in stepped.layers] == [layer.timing for layer in closed.layers]
+    assert [layer.counts for layer in stepped.layers] == [layer.counts for layer in closed.layers]
+    # 784 x 300, 300 x 100, 100 x 10 products of 7 rows, 13 x 13 of them in a cycle; weights once over 64 bits
+    weights = 784 * 300 + 300 * 100 + 100 * 10
+    assert closed.total["macs"] == 7 * weights
+    assert closed.total["total_cycles"] >= max(7 * weights / 13**2, 8 * weights / 64)
+    assert closed.total["energy_pj"] > 0
+    assert {"mychip clock_hz", "energy of mac int8"} <= {row["what"] for row in closed.sources}
 
 
 def test_the_compression_shown_in_the_readme_runs() -> None:
