@@ -49,7 +49,19 @@ def block(network: str, chip: str, *swept: Axis, **settings_of: tuple[Any, ...])
 def all_of(*blocks: Block, layers: bool = True) -> tuple[list[Point], Rows]:
     space = Space(blocks)
     ordinals = np.arange(space.size)
-    return space.points(ordinals), evaluate(Task(space, ordinals, layers))
+    return space.points(ordinals), spread(evaluate(Task(space, ordinals, layers)))
+
+
+def spread(rows: Rows) -> Rows:
+    """Return rows in which every point has its layers under its own ordinal, those of a point behind one another."""
+    if rows.layers is None:
+        return rows
+    assert rows.like is not None
+    assert set(rows.layers[ORDINAL]) <= set(rows.like) <= set(rows.ordinals)
+    at = [np.flatnonzero(rows.layers[ORDINAL] == one) for one in rows.like]
+    of = np.repeat(rows.ordinals, [len(one) for one in at])
+    layers = {name: values[np.concatenate(at)] for name, values in rows.layers.items()}
+    return rows._replace(layers={**layers, ORDINAL: of}, like=None)
 
 
 def simulated(point: Point) -> NetworkResult:
@@ -161,7 +173,7 @@ def test_ordinals_in_any_order_give_their_rows_in_this_order() -> None:
         block("alexnet", "eie"),
     ))  # fmt: skip
     ordinals = np.random.default_rng(7).permutation(space.size)
-    mixed, sorted_ = evaluate(Task(space, ordinals, True)), evaluate(Task(space, np.arange(space.size), True))
+    mixed, sorted_ = (spread(evaluate(Task(space, asked, True))) for asked in (ordinals, np.arange(space.size)))
     assert mixed.ordinals.tolist() == ordinals.tolist()
     assert mixed.errors == sorted_.errors
     assert [cells(mixed.points, at)["total_cycles"] for at in np.argsort(ordinals)] == sorted_.points[
@@ -173,6 +185,17 @@ def test_ordinals_in_any_order_give_their_rows_in_this_order() -> None:
     assert {name: values[order].tolist() for name, values in mixed.layers.items()} == {
         name: values.tolist() for name, values in sorted_.layers.items()
     }
+
+
+@pytest.mark.parametrize("route", ["arrays", "scalar"])
+def test_layers_that_points_share_are_there_once(monkeypatch: pytest.MonkeyPatch, route: str) -> None:
+    monkeypatch.setattr(by_arrays, "WORTH_COMPILING", 0 if route == "arrays" else 10**9)
+    space = Space((block("alexnet", "systolic", Axis("chip_rows", ("3", "5")), weight_density=(0.2, 0.5, 0.7)),))
+    rows = evaluate(Task(space, np.arange(6), True))
+    assert rows.like is not None
+    assert rows.layers is not None
+    assert rows.like.tolist() == [0, 0, 0, 3, 3, 3]
+    assert set(rows.layers[ORDINAL].tolist()) == {0, 3}
 
 
 def test_rows_pickle_and_are_the_same_without_layers() -> None:

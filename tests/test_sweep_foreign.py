@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import hwsim
 from hwsim.errors import HwsimError, InputError, UsageError
-from hwsim.sweep import connection, schema
+from hwsim.sweep import connection, queries, schema
 from hwsim.sweep.database import Study
 
 
@@ -130,7 +130,12 @@ def read(path: Path) -> None:
         study.frame(layers=True)
         study.known([])
         study.spaces()
-        study.best(("latency",))
+        study.best(("latency",), "a network")
+    queries.networks(path, 3)
+    queries.namesakes(path)
+    queries.front_size(path, ("latency", "energy"))
+    with Study.open(path, create=True) as study:
+        study.known([])
 
 
 def test_quotes_in_the_names_of_columns_stay_names() -> None:

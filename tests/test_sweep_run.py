@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 from command import Terminal, hwsim
+from hypothesis import given
+from hypothesis import strategies as st
 from sweeps import MLP, claimed, count, deadly_chip, exported, kill_group, slow_chip, start, wait_for
 
 import hwsim as package
@@ -120,6 +122,44 @@ def test_the_summary_says_what_came_of_it_and_what_is_next(tmp_path: Path) -> No
     assert found["best"]["latency"]["chip"] == "systolic:cols=5,rows=7"
 
 
+def test_the_summary_tells_the_best_of_each_network_and_of_equals_the_densest(tmp_path: Path) -> None:
+    path = tmp_path / "a study.sqlite"
+    ran = hwsim("sweep", *GRID, "--networks", f"{MLP},rnn", "--jobs", 1, "--out", path)
+    table = [row.split() for row in ran.out.splitlines() if row.strip().startswith(("latency", "energy"))]
+    assert [row[0] for row in table] == ["latency", "energy"] * 2
+    assert {row[-1] for row in table} == {"1"}  # the array computes zeros: weights 1, not 0.5
+    assert "dataflow" not in ran.out
+    assert f"next: hwsim export '{path}' --out" in ran.out
+
+
+def test_points_of_before_a_file_was_edited_are_told(tmp_path: Path) -> None:
+    chip, path = tmp_path / "mine.py", tmp_path / "s.sqlite"
+    for rows in (2, 3):
+        chip.write_text(
+            f"from hwsim.chips.systolic import systolic\n\n\ndef mine(cols: int = 2):\n"
+            f"    return systolic(rows={rows}, cols=cols)\n"
+        )
+        done = sweep(MLP, f"{chip}:cols={{2,5,7}}", out=path, jobs=1)
+        assert done.computed == 3
+    assert (done.points, done.in_study, done.namesakes) == (3, 6, 3)
+
+
+@given(st.integers(0, 40), st.lists(st.integers(0, 5), max_size=200))
+def test_lanes_share_slices_out_without_one_left_or_twice(count: int, asked: list[int]) -> None:
+    shares, given_out = search.Shares(count), list[int]()
+    for lane in [*asked, *range(6)] * (count + 1):
+        place = shares.next(lane)
+        given_out += [] if place is None else [place]
+    assert sorted(given_out) == list(range(count))
+
+
+def test_a_lane_goes_on_with_the_neighbour_of_its_last_slice() -> None:
+    shares = search.Shares(8)
+    # the second lane takes the upper half of the rest, 1 to 7
+    assert [shares.next(lane) for lane in (0, 1, 0, 1, 0, 1, 1, 1)] == [0, 4, 1, 5, 2, 6, 7, 3]
+    assert shares.next(0) is None
+
+
 def test_a_terminal_shows_a_bar(tmp_path: Path) -> None:
     screen = Terminal()
     ran = hwsim("sweep", *GRID, "--jobs", 1, "--out", tmp_path / "s.sqlite", err=screen)
@@ -135,7 +175,9 @@ def test_progress_says_rate_time_left_failures_and_the_best_so_far() -> None:
     assert [span(7), span(187.4), span(3605)] == ["0:07", "3:07", "1:00:05"]
     assert [shown_as("energy", 3.1e9), shown_as("area", 12.34)] == ["3.1 mJ", "12.34 mm2"]
     rate = Rate()
-    assert [rate.at(now, 10 * int(now)) for now in (0.0, 1.0, 2.0, 100.0)][1:] == [10.0, 10.0, 0.0]
+    # ten a second, then nothing for 38 s, of which the last 20 and the point before them count
+    told = [rate.at(now, done) for now, done in ((0.0, 0), (1.0, 10), (2.0, 20), (40.0, 20))]
+    assert told[1:] == [10.0, 10.0, 10 / 39]
 
 
 def test_a_study_file_says_the_same_as_options(tmp_path: Path) -> None:
@@ -263,16 +305,16 @@ def fragile_run(path: Path, deadly: set[int], size: int) -> tuple[Progress, int]
     """Return the progress of a sweep in slices of `size`, and how many pools it used."""
     space, pools = small_space(), list[Fragile]()
 
-    def fresh() -> Fragile:
+    def fresh(lane: int) -> Fragile:
         pools.append(Fragile(deadly))
         return pools[-1]
 
     progress = Progress(space.size, space.objectives)
-    flying = Workers(fresh(), 2, 4, fresh, lambda: None, (BrokenProcessPool,), dies_as_one=True)
+    flying = Workers([fresh(0)], 2, 4, fresh, lambda: None, (BrokenProcessPool,), dies_as_one=True)
     with Study.open(path, create=True) as study:
         study.add_space(space)
         run = Run(study, space, True, lambda: flying, Stop(), progress, lambda progress: pools[-1].flush())
-        run.complete(search.cut(np.arange(space.size), size))
+        run.complete(search.Slices(np.arange(space.size), size))
     return progress, len(pools)
 
 
@@ -506,8 +548,8 @@ def test_nothing_is_started_when_all_is_known(tmp_path: Path, monkeypatch: pytes
 
 def test_an_executor_in_this_process_keeps_errors_in_futures() -> None:
     with workers(1, None) as here:
-        assert here.submit(divmod, 7, 2).result() == (3, 1)
-        assert isinstance(here.submit(divmod, 7, 0).exception(), ZeroDivisionError)
+        assert here.submit(0, divmod, 7, 2).result() == (3, 1)
+        assert isinstance(here.submit(0, divmod, 7, 0).exception(), ZeroDivisionError)
 
 
 def test_a_plan_that_is_none_is_refused(tmp_path: Path) -> None:

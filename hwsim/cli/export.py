@@ -22,9 +22,10 @@ def export(study: Path, out: Path | None, layers: bool) -> None:
     """
     from hwsim.sweep import export as exports
     from hwsim.sweep.database import Study
+    from hwsim.sweep.start import path_of
 
     write = exports.writer(out) if out is not None else None
-    with Study.open(study, create=False, readonly=True) as opened:
+    with Study.open(path_of(study), create=False, readonly=True) as opened:
         table = opened.table(layers)
         if out is None or write is None:
             for part in exports.csv_parts(table):

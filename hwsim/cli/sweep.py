@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -64,5 +65,5 @@ def sweep(study: Path | None, no_layers: bool, as_json: bool, resume: Path | Non
         print_summary(done)
     if done.interrupted:
         said = f"interrupted: {done.done:,} of {done.points:,} points are kept"
-        click.echo(f"hwsim: {said}; hwsim sweep --resume {printable(str(done.path))} goes on", err=True)
+        click.echo(f"hwsim: {said}; hwsim sweep --resume {printable(quote(str(done.path)))} goes on", err=True)
     return done.exit_code

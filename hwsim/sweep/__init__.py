@@ -12,9 +12,9 @@
 | `axes`       | lists and ranges in options -> the axes of a space                  |
 | `study_file` | options, and a TOML file of them                                    |
 | `objectives` | what is sought, and the front that no point beats                   |
-| `search`     | which points are computed: grid, random, guided (`guided`)          |
+| `search`     | which points are computed, in which slices: grid, random, `guided`  |
 | `evaluate`   | points -> rows, by the shortest of three routes                     |
-| `executors`  | where: in this process, in a pool, on a dask cluster                |
+| `executors`  | where: in this process, in several, on a dask cluster               |
 | `run`        | the loop: claim, compute, commit; `interruption` is Ctrl-C          |
 | `start`      | a sweep from its options to its `summary`                           |
 | `database`   | one SQLite file per study; `queries` is what a sweep asks of it     |

@@ -42,11 +42,15 @@ NUMBERS: dict[type, type] = {int: np.int64, float: np.float64}
 
 
 class Found(NamedTuple):
-    """Points at the places `at` of those asked for, their columns, and those of layers, numbered by these places."""
+    """Points at the places `at` of those asked for, their columns, and those of layers, numbered by these places.
+
+    Layers that many points have are there once; `like` is, point for point, the place that its layers stand under.
+    """
 
     at: Ordinals
     points: Columns
     layers: Columns | None
+    like: Ordinals
 
 
 class Asked(NamedTuple):
@@ -163,11 +167,9 @@ def _of_points(at: Ordinals, rows: ArrayRows, which: Ordinals) -> Found:
     exact = np.flatnonzero(rows.exact[which])
     machine, chosen = which[exact], at[exact]
     points = {name: rows.points[name][machine] for name in METRICS}
+    like = np.zeros(rows.exact.size, np.int64)
+    like[machine[::-1]] = chosen[::-1]  # of points of one machine the first is written last
     if rows.layers is None:
-        return Found(chosen, points, None)
-    order = np.argsort(rows.layers[POINT], kind="stable")
-    begins = np.searchsorted(rows.layers[POINT][order], np.arange(rows.exact.size + 1))
-    counts = np.diff(begins)[machine]
-    places = np.repeat(begins[machine] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
-    layers = {name: rows.layers[name][order[places]] for name in (INDEX, *LAYERS)}
-    return Found(chosen, points, {ORDINAL: np.repeat(chosen, counts), **layers})
+        return Found(chosen, points, None, like[machine])
+    layers = {name: rows.layers[name] for name in (INDEX, *LAYERS)}
+    return Found(chosen, points, {ORDINAL: like[rows.layers[POINT]], **layers}, like[machine])

@@ -28,6 +28,9 @@ LITTLE_BYTES = 1 << 20
 
 READ, WRITE = "read", "write"
 
+STRANGE = ("unsupported file format", "Could not decode")
+"""How errors begin that only a damaged file gives, without a code that says so."""
+
 SAFE = (
     "PRAGMA trusted_schema=OFF", "PRAGMA cell_size_check=ON", "PRAGMA mmap_size=0", f"PRAGMA cache_size=-{CACHE_KIB}",
 )  # fmt: skip
@@ -110,6 +113,8 @@ def spoken(path: Path, verb: str, safe: str = "") -> Iterator[None]:
         if sentence is None:
             raise
         raise sentence from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"study '{path}' is damaged: a text in it is no UTF-8") from error
     except UnicodeEncodeError as error:
         raise InputError(f"cannot {verb} '{path}': {error.object!r} is no text") from error
 
@@ -126,7 +131,8 @@ def _sentence(error: sqlite3.Error, path: Path, verb: str, safe: str) -> HwsimEr
     if found in _FAILED:
         name = getattr(error, "sqlite_errorname", "")
         return HardwareError(f"{cannot}: {error} ({name}){ending}")
-    if found in _DAMAGED or (verb == READ and isinstance(error, sqlite3.OperationalError)):
+    strange = isinstance(error, sqlite3.OperationalError) and (verb == READ or str(error).startswith(STRANGE))
+    if found in _DAMAGED or strange:
         return InputError(f"study '{path}' is damaged: {printable(str(error))}")
     if isinstance(error, sqlite3.DataError) and found == sqlite3.SQLITE_TOOBIG:
         return InputError(f"{cannot}: a cell has {MAX_CELL_BYTES} bytes at most")

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shlex import quote
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from .connection import READ, WRITE, spoken, to_read, to_write, use_wal
 from .identity import KEY_BYTES
 from .known import Keys
 from .metrics import METRICS
-from .objectives import OBJECTIVES
+from .objectives import OBJECTIVES, Objective
 from .schema import KEY, POINT, quoted
 from .space import Space
 
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 SPACE = "space:"
 """Of a study's keys that hold spaces, before their digests."""
+
+DENSEST = ("ifnull(weight_density, 1) DESC", "ifnull(input_density, 1) DESC")
+"""Order of points that are as good as each other: what the sparser one gains, it gains by nothing."""
 
 
 class Study:
@@ -55,7 +59,7 @@ class Study:
         """
         where = Path(path)
         if not os.path.exists(where) and not create:
-            raise UsageError(f"no study at '{where}'; hwsim sweep ... --out {where} makes one")
+            raise UsageError(f"no study at '{where}'; hwsim sweep ... --out {quote(str(where))} makes one")
         empty = not os.path.exists(where) or schema.check_file(where)
         if empty and (readonly or not create):
             raise InputError(f"'{where}' is no study: it is empty")
@@ -82,6 +86,11 @@ class Study:
             use_wal(self._db)
             with self._transaction():
                 pass  # a file that cannot be written says so here, not when there is something to lose
+
+    @property
+    def resume(self) -> str:
+        """Return the command that goes on with this study."""
+        return f"hwsim sweep --resume {quote(str(self.path))}"
 
     def __enter__(self) -> Study:
         return self
@@ -131,7 +140,7 @@ class Study:
         cursor = self._db.execute(statement, (self._last, last))
         while found := cursor.fetchmany(tables.AT_ONCE):
             keys = [key for (key,) in found]
-            if set(map(len, keys)) != {KEY_BYTES} or set(map(type, keys)) != {bytes}:
+            if set(map(type, keys)) != {bytes} or set(map(len, keys)) != {KEY_BYTES}:
                 raise InputError(f"study '{self.path}' is damaged: a key in it has not {KEY_BYTES} bytes")
             self._keys.add(keys)
         self._last = last
@@ -192,20 +201,23 @@ class Study:
             computed, failed = self._db.execute(f"SELECT count(*), count({schema.ERROR}) FROM points").fetchone()
         return computed, failed
 
-    def best(self, objectives: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return, by objective, the columns of the best point; one that no point has a number for is left out."""
+    def best(self, objectives: Sequence[str], network: str = "") -> dict[str, dict[str, Any]]:
+        """Return, by objective, the columns of the best point, of all or of one `network`; of equal ones the densest.
+
+        An objective that no point has a number for is left out.
+        """
         with spoken(self.path, READ):
-            found = {name: self._best(OBJECTIVES[name].column, OBJECTIVES[name].maximise) for name in objectives}
+            found = {name: self._best(OBJECTIVES[name], network) for name in objectives}
         return {name: row for name, row in found.items() if row is not None}
 
-    def _best(self, column: str, maximise: bool) -> dict[str, Any] | None:
+    def _best(self, sought: Objective, network: str) -> dict[str, Any] | None:
         names = (*schema.SETTINGS, *schema.parameters(self._db), *METRICS)
-        order = f"{column}{' DESC' if maximise else ''}, {tables.ORDER}"
+        order = f"{sought.column}{' DESC' if sought.maximise else ''}, {', '.join(DENSEST)}, {tables.ORDER}"
         statement = (
-            f"SELECT {', '.join(map(quoted, names))} FROM points "
-            f"WHERE {schema.ERROR} IS NULL AND {column} IS NOT NULL ORDER BY {order} LIMIT 1"
+            f"SELECT {', '.join(map(quoted, names))} FROM points WHERE {schema.ERROR} IS NULL "
+            f"AND {sought.column} IS NOT NULL AND ?1 IN ('', network) ORDER BY {order} LIMIT 1"
         )
-        row = self._db.execute(statement).fetchone()
+        row = self._db.execute(statement, (network,)).fetchone()
         return None if row is None else dict(zip(names, row, strict=True))
 
     def table(self, layers: bool = False) -> tables.Table:
@@ -247,8 +259,8 @@ class Study:
     def _safe(self) -> str:
         with suppress(sqlite3.Error):
             found = self._db.execute("SELECT count(*) FROM points").fetchone()[0]
-            return f"{found} points are safe; hwsim sweep --resume {self.path} goes on from there"
-        return f"what was committed is safe; hwsim sweep --resume {self.path} goes on from there"
+            return f"{found} points are safe; {self.resume} goes on from there"
+        return f"what was committed is safe; {self.resume} goes on from there"
 
 
 @contextmanager

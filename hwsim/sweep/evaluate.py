@@ -39,7 +39,7 @@ from hwsim.sweep.space import Block, Ordinals, Point, Space
 
 LAYER_NAMES = (ORDINAL, INDEX, *LAYERS)
 
-ANSWER_BYTES = 32 * 2**20
+ANSWER_BYTES = 8 * 2**20
 """Of all answers that are kept, about."""
 
 POINT_BYTES, CELL_BYTES = 1024, 8
@@ -56,13 +56,16 @@ class Task(NamedTuple):
 class Rows(NamedTuple):
     """Points in the order of their task: columns of `METRICS`, a sentence for each that failed, columns of layers.
 
-    Columns of layers are `ORDINAL`, `INDEX` and `LAYERS`. Of a failed point the metrics are None, or not a number.
+    Columns of layers are `ORDINAL`, `INDEX` and `LAYERS`. Layers that many points have are there once: `like` is, point
+    for point, the ordinal that its layers stand under, without it each point's own. Of a failed point the metrics are
+    None, or not a number.
     """
 
     ordinals: Ordinals
     points: Columns
     errors: dict[int, str]
     layers: Columns | None
+    like: Ordinals | None = None
 
 
 class Answer(NamedTuple):
@@ -137,7 +140,7 @@ def _block(task: Task, block: tuple[Block, Ordinals], at: Ordinals, ordinals: Or
     for found in by_arrays.evaluate(*block, layers=task.layers):
         rest[found.at] = False
         layers = found.layers and {**found.layers, ORDINAL: asked[found.layers[ORDINAL]]}
-        yield Rows(asked[found.at], found.points, {}, layers)
+        yield Rows(asked[found.at], found.points, {}, layers, asked[found.like])
     left = asked[rest]
     if left.size:
         yield _rows(left, shared(task.space.points(left), task.layers), task.layers)
@@ -149,10 +152,12 @@ def _rows(ordinals: Ordinals, answers: Sequence[Answer], layers: bool) -> Rows:
     points = columns(METRICS, (one.metrics for one in answers))
     if not layers:
         return Rows(ordinals, points, errors, None)
-    having = [(ordinal, one.layers) for ordinal, one in zip(ordinals.tolist(), answers, strict=True) if one.layers]
-    counts = [found[INDEX].size for _, found in having]
-    of = np.repeat(np.array([ordinal for ordinal, _ in having], np.int64), counts)
-    return Rows(ordinals, points, errors, {ORDINAL: of, **joined((INDEX, *LAYERS), [found for _, found in having])})
+    firsts: dict[int, int] = {}
+    like = [firsts.setdefault(id(one), ordinal) for ordinal, one in zip(ordinals.tolist(), answers, strict=True)]
+    having = {ordinal: one.layers for ordinal, one in zip(like, answers, strict=True) if one.layers}
+    of = np.repeat(np.array(list(having), np.int64), [found[INDEX].size for found in having.values()])
+    layers_once = {ORDINAL: of, **joined((INDEX, *LAYERS), list(having.values()))}
+    return Rows(ordinals, points, errors, layers_once, np.array(like, np.int64))
 
 
 def _in_order(ordinals: Ordinals, parts: Sequence[Rows], layers: bool) -> Rows:
@@ -160,12 +165,16 @@ def _in_order(ordinals: Ordinals, parts: Sequence[Rows], layers: bool) -> Rows:
     if len(parts) == 1 and np.array_equal(parts[0].ordinals, ordinals):
         return parts[0]
     errors = {ordinal: error for part in parts for ordinal, error in part.errors.items()}
-    given = np.concatenate([np.zeros(0, np.int64), *(part.ordinals for part in parts)])
-    points = _sorted(joined(METRICS, [part.points for part in parts]), _places(ordinals, given))
+    nothing = np.zeros(0, np.int64)
+    given = np.concatenate([nothing, *(part.ordinals for part in parts)])
+    places = _places(ordinals, given)
+    points = _sorted(joined(METRICS, [part.points for part in parts]), places)
     if not layers:
         return Rows(ordinals, points, errors, None)
     found = joined(LAYER_NAMES, [part.layers for part in parts if part.layers])
-    return Rows(ordinals, points, errors, _sorted(found, _places(ordinals, found[ORDINAL])))
+    like = np.concatenate([nothing, *(part.ordinals if part.like is None else part.like for part in parts)])
+    layers_once = _sorted(found, _places(ordinals, found[ORDINAL]))
+    return Rows(ordinals, points, errors, layers_once, like[np.argsort(places, kind="stable")])
 
 
 def _places(ordinals: Ordinals, wanted: Ordinals) -> Ordinals:

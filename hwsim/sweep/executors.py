@@ -1,7 +1,8 @@
 """Where slices of a sweep are computed: in this process, in a pool of processes, on a dask cluster.
 
-The seam is `concurrent.futures.Executor`; `Workers` adds what a sweep needs to know of one: how many slices it runs at
-once, how to replace it when a worker died, and how to leave it without waiting.
+The seam is `concurrent.futures.Executor`; `Workers` adds what a sweep needs to know of some: how many slices they run
+at once, how to replace one whose worker died, and how to leave without waiting. Each process of this machine has an
+executor of its own, so that neighbouring slices find their networks, chips and mappings in it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import logging
 import os
 import re
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -29,7 +29,7 @@ LOCAL = "local"
 CONNECT_S = 8
 """How long a scheduler may take to answer, and a cluster to show its first worker."""
 
-AHEAD = 2
+AHEAD = 1
 """Slices that wait for a worker, so that none waits for a slice."""
 
 Given = ParamSpec("Given")
@@ -51,40 +51,48 @@ class InProcess(Executor):
 
 @dataclass
 class Workers:
-    """An executor, and what a sweep needs to know of it.
+    """Executors, one for each lane of neighbouring slices, and what a sweep needs to know of them.
 
-    `slots` slices run at once, `limit` may be submitted. `fresh` makes an executor in place of one whose worker died,
-    `leave` stops without waiting for what runs. `lost` are the exceptions by which a future says that its worker died,
-    in a pool that `dies_as_one` every future; `gone` those by which it says that the executor is.
+    `slots` slices run at once in all, `limit` may be submitted to each. `fresh` makes the executor of a lane anew whose
+    worker died, `leave` stops without waiting for what runs. `lost` are the exceptions by which a future says that its
+    worker died, in an executor that `dies_as_one` every future; `gone` those by which it says that the executor is.
     """
 
-    executor: Executor
+    executors: list[Executor]
     slots: int
     limit: int
-    fresh: Callable[[], Executor]
+    fresh: Callable[[int], Executor]
     leave: Callable[[], None]
     lost: tuple[type[BaseException], ...] = ()
     dies_as_one: bool = False
     gone: tuple[type[BaseException], ...] = ()
 
-    def renew(self) -> None:
-        """Replace the executor by a new one."""
-        self.executor = self.fresh()
+    def renew(self, lane: int) -> None:
+        """Replace the executor of a lane by a new one."""
+        self.executors[lane] = self.fresh(lane)
 
-    def submit(self, fn: Callable[Given, Result], /, *args: Given.args, **kwargs: Given.kwargs) -> Future[Result]:
+    def submit(
+        self, lane: int, fn: Callable[Given, Result], /, *args: Given.args, **kwargs: Given.kwargs
+    ) -> Future[Result]:
         """Return the future of a slice; a pool that broke meanwhile says so in the future, as it does for others."""
         with deaf_children() if self.dies_as_one else nullcontext():
             try:
-                return self.executor.submit(fn, *args, **kwargs)
+                return self.executors[lane].submit(fn, *args, **kwargs)
             except BrokenProcessPool as error:
                 future: Future[Result] = Future()
                 future.set_exception(error)
                 return future
 
 
+def require_address(cluster: str) -> None:
+    """Raise `UsageError` for what can be no cluster's address."""
+    if cluster != LOCAL and not re.fullmatch(r"\w+://.+:\d+", cluster):
+        raise UsageError(f"--cluster '{cluster}' is neither '{LOCAL}' nor an address like tcp://host:8786")
+
+
 @contextmanager
 def workers(jobs: int, cluster: str | None) -> Iterator[Workers]:
-    """Yield what computes slices: this process for one job, a pool for several, else the cluster that is named."""
+    """Yield what computes slices: this process for one job, one more for each of several, or the cluster named."""
     opened = _cluster(cluster, jobs) if cluster else _pool(jobs) if jobs > 1 else _here()
     with opened as found:
         yield found
@@ -94,66 +102,72 @@ def workers(jobs: int, cluster: str | None) -> Iterator[Workers]:
 def _here() -> Iterator[Workers]:
     here = InProcess()
     # nothing is queued ahead: a slice that is submitted is computed before `submit` returns
-    yield Workers(here, 1, 1, lambda: here, _nothing)
+    yield Workers([here], 1, 1, lambda lane: here, _nothing)
 
 
 @contextmanager
 def _pool(jobs: int) -> Iterator[Workers]:
-    pools = _Pools(jobs)
-    found = Workers(pools.fresh(), jobs, jobs + AHEAD, pools.fresh, pools.leave, (BrokenProcessPool,), dies_as_one=True)
+    made: list[_Leashed] = []
+
+    def fresh(lane: int) -> Executor:
+        made[lane].leave()
+        made[lane] = _Leashed()
+        return made[lane].pool
+
+    def leave() -> None:
+        for one in made:
+            one.leave()
+
     try:
-        yield found
+        made.extend(_Leashed() for _ in range(jobs))
+        made[0].require_started()
+        pools: list[Executor] = [one.pool for one in made]
+        yield Workers(pools, jobs, 1 + AHEAD, fresh, leave, (BrokenProcessPool,), dies_as_one=True)
+        for one in made:
+            one.close()
     finally:
-        pools.close()
+        leave()
 
 
 def _nothing() -> None:
     """Leave an executor that needs no leaving."""
 
 
-class _Pools:
-    """The pool in use; each worker holds one end of its leash and leaves when the other end is closed.
+class _Leashed:
+    """A pool of one worker, which holds one end of its leash and leaves when the other end is closed.
 
     The pipe closes with the process that made it, however that ends: a worker never outlives its sweep.
     """
 
-    def __init__(self, jobs: int) -> None:
-        self.jobs = jobs
-        self.context = get_context("spawn")
-        self.pool: ProcessPoolExecutor | None = None
-        self.ends: tuple[Connection, Connection] | None = None
-
-    def fresh(self) -> Executor:
-        """Return a new pool of which one worker at least has started, and let go of the one before."""
-        self.leave()
-        self.ends = self.context.Pipe(duplex=False)
-        pool = ProcessPoolExecutor(self.jobs, self.context, initializer=_begin, initargs=(self.ends[0],))
-        self.pool = pool
+    def __init__(self) -> None:
+        context = get_context("spawn")
+        self.ends = context.Pipe(duplex=False)
+        self.left = False
+        self.pool = ProcessPoolExecutor(1, context, initializer=_begin, initargs=(self.ends[0],))
         with deaf_children():
-            started = [pool.submit(os.getpid) for _ in range(self.jobs)]
+            self.started = self.pool.submit(os.getpid)
+
+    def require_started(self) -> None:
+        """Wait for the worker; raises `HardwareError` where there is none."""
         try:
-            started[0].result()
+            self.started.result()
         except BrokenProcessPool:
             raise HardwareError(
                 "worker processes do not start; a script that sweeps with more than one job calls it under "
                 "`if __name__ == '__main__':`, and --jobs 1 needs none"
             ) from None
-        return pool
 
     def leave(self) -> None:
-        """Let workers go at once, whatever they do."""
-        if self.ends is not None:
-            for end in self.ends:
-                end.close()
-            self.ends = None
-        if self.pool is not None:
-            self.pool.shutdown(wait=False, cancel_futures=True)
+        """Let the worker go at once, whatever it does."""
+        self.left = True
+        for end in self.ends:
+            end.close()
+        self.pool.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
-        """Wait for idle workers to leave; cut off those that still compute."""
-        if self.pool is not None and self.ends is not None and sys.exc_info()[0] is None:
+        """Wait for an idle worker to leave."""
+        if not self.left:
             self.pool.shutdown(wait=True)
-        self.leave()
 
 
 def _ignore_interruptions() -> None:
@@ -214,7 +228,8 @@ def _cluster(address: str, jobs: int) -> Iterator[Workers]:
         slots = _ready(client, address)
         executor = client.get_executor(pure=False)
         gone = (CancelledError, OSError)
-        yield Workers(executor, slots, slots + AHEAD, lambda: executor, _nothing, (KilledWorker,), gone=gone)
+        limit = slots * (1 + AHEAD)
+        yield Workers([executor], slots, limit, lambda lane: executor, _nothing, (KilledWorker,), gone=gone)
     finally:
         for one in (client, local):
             if one is not None:
@@ -241,11 +256,9 @@ def _local_cluster(jobs: int) -> Any:
 
 
 def _client(where: Any, address: str) -> Any:
-    """Return a client of the scheduler `where`; raises `UsageError`, or `HardwareError` where none answers."""
+    """Return a client of the scheduler `where`; raises `HardwareError` where none answers."""
     from distributed import Client
 
-    if address != LOCAL and not re.fullmatch(r"\w+://.+:\d+", address):
-        raise UsageError(f"--cluster '{address}' is neither '{LOCAL}' nor an address like tcp://host:8786")
     try:
         return Client(where, timeout=CONNECT_S)
     except (OSError, ValueError) as error:

@@ -21,6 +21,12 @@ LONGEST_ERROR = 4096
 LARGEST = 2**63
 """Whole numbers from here on have more than 64 bits."""
 
+LAYER_COLUMNS = (INDEX, *LAYERS)
+
+_NAMES = ", ".join(LAYER_COLUMNS)
+COPY = f"INSERT INTO layers({POINT}, {_NAMES}) SELECT ?, {_NAMES} FROM layers WHERE {POINT} = ?"
+"""Gives a point the layers of another, in half the time that rows of Python's take."""
+
 PLAIN = {int, float, str, bytes, type(None)}
 """What SQLite takes as it is."""
 
@@ -37,12 +43,21 @@ def points(connection: sqlite3.Connection, space: Space, rows: Rows, keys: Seque
 
 def layers(connection: sqlite3.Connection, rows: Rows, ids: Ordinals) -> None:
     """Insert the layers of those points of `rows` whose id is not 0."""
-    if rows.layers is None or not len(rows.layers[ORDINAL]):
+    new = ids > 0
+    if rows.layers is None or not len(rows.layers[ORDINAL]) or not new.any():
         return
-    ordinals = np.asarray(rows.ordinals, np.int64)
-    order = np.argsort(ordinals, kind="stable")
-    of = ids[order[np.searchsorted(ordinals[order], np.asarray(rows.layers[ORDINAL], np.int64))]]
-    _insert(connection, "layers", {POINT: of, **{name: rows.layers[name] for name in (INDEX, *LAYERS)}}, of > 0)
+    groups, firsts, which = np.unique(_like(rows)[new], return_index=True, return_inverse=True)
+    heads = ids[new][firsts]
+    place = np.minimum(np.searchsorted(groups, rows.layers[ORDINAL]), len(groups) - 1)
+    of = np.where(groups[place] == rows.layers[ORDINAL], heads[place], 0)
+    _insert(connection, "layers", {POINT: of, **{name: rows.layers[name] for name in LAYER_COLUMNS}}, of > 0)
+    copies = np.column_stack([ids[new], heads[which]])
+    connection.executemany(COPY, copies[copies[:, 0] != copies[:, 1]].tolist())
+
+
+def _like(rows: Rows) -> Ordinals:
+    """Return, point for point, the ordinal that its layers stand under."""
+    return np.asarray(rows.ordinals if rows.like is None else rows.like, np.int64)
 
 
 def _insert(connection: sqlite3.Connection, table: str, columns: Mapping[str, Any], wanted: NDArray[np.bool_]) -> None:

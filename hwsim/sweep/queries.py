@@ -15,12 +15,15 @@ from hwsim.errors import InputError
 
 from .connection import READ, WRITE, spoken, to_read, to_write
 from .objectives import OBJECTIVES, front, losses
-from .schema import ERROR, KEY
+from .schema import ERROR, KEY, SETTINGS
 from .search import Plan
 from .space import Space
 
 PLAN = "plan:"
 """Of a study's keys that hold plans, before the digests of their spaces."""
+
+TEXTS = SETTINGS[:4]
+"""Those columns of what names a point in which a file may be named."""
 
 AT_ONCE = 500
 """Keys in one question; SQLite takes 32,766 parameters at most."""
@@ -37,6 +40,15 @@ class Failures(NamedTuple):
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     with spoken(path, READ), closing(to_read(path)) as connection:
         yield connection
+
+
+@contextmanager
+def _numbers(path: Path) -> Iterator[None]:
+    """Raise `InputError` where a column of numbers holds something else."""
+    try:
+        yield
+    except (TypeError, ValueError):
+        raise InputError(f"study '{path}' is damaged: a number in it is none") from None
 
 
 def keep_plan(path: Path, space: Space, plan: Plan) -> None:
@@ -72,7 +84,8 @@ def values(path: Path, keys: Sequence[bytes], objectives: Sequence[str]) -> NDAr
             statement = f"SELECT {KEY}, {', '.join(names)} FROM points WHERE {KEY} IN ({marks})"
             found |= {key: rest for key, *rest in connection.execute(statement, asked)}
     rows = [found.get(key) or (None,) * len(names) for key in keys]
-    return losses(dict(zip(names, zip(*rows, strict=True), strict=True)), objectives)
+    with _numbers(path):
+        return losses(dict(zip(names, zip(*rows, strict=True), strict=True)), objectives)
 
 
 def failures(path: Path) -> Failures:
@@ -83,6 +96,22 @@ def failures(path: Path) -> Failures:
     return Failures(reasons, sum(count for reason, count in reasons.items() if reason.startswith("bug: ")))
 
 
+def networks(path: Path, most: int) -> list[str]:
+    """Return the networks of points that did not fail; where there are more than `most`, one more than that."""
+    statement = f"SELECT DISTINCT network FROM points WHERE {ERROR} IS NULL LIMIT ?"
+    with _reading(path) as connection:
+        return sorted(str(name) for (name,) in connection.execute(statement, (most + 1,)))
+
+
+def namesakes(path: Path) -> int:
+    """Return how many points have the names of others; only those of files may mean something else later."""
+    files = " OR ".join(f"{name} GLOB '*[/\\]*' OR {name} GLOB '*.[a-z]*'" for name in TEXTS)
+    same = f"SELECT count(*) AS count FROM points WHERE {files} GROUP BY {', '.join(SETTINGS)}"
+    statement = f"SELECT ifnull(sum(count - 1), 0) FROM ({same})"
+    with _reading(path) as connection:
+        return int(connection.execute(statement).fetchone()[0])
+
+
 def front_size(path: Path, objectives: Sequence[str]) -> int:
     """Return how many points no other of the same network beats in all of the objectives."""
     names = list(dict.fromkeys(OBJECTIVES[one].column for one in objectives))
@@ -91,8 +120,9 @@ def front_size(path: Path, objectives: Sequence[str]) -> int:
     if not rows:
         return 0
     networks, *columns = zip(*rows, strict=True)
-    table = losses(dict(zip(names, columns, strict=True)), objectives)
-    _, which = np.unique(np.array(networks), return_inverse=True)
+    with _numbers(path):
+        table = losses(dict(zip(names, columns, strict=True)), objectives)
+    _, which = np.unique(np.array(list(map(str, networks))), return_inverse=True)
     order = np.argsort(which, kind="stable")
     parts = np.split(table[order], np.flatnonzero(np.diff(which[order])) + 1)
     return sum(int(front(part).sum()) for part in parts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +25,7 @@ from .executors import Workers
 from .interruption import GRACE_S, Stop
 from .metrics import METRICS, NOTHING, columns
 from .objectives import losses
+from .search import Shares
 from .space import Ordinals, Space
 
 LOOK_S = 0.1
@@ -32,6 +33,9 @@ LOOK_S = 0.1
 
 TOGETHER_S = 0.1
 """How long slices that came back wait for others: to make a commit durable takes as long as many rows."""
+
+TOGETHER = 4
+"""Slices that wait so at most, or one for each worker: a kill loses them."""
 
 LOOK_AGAIN_S = 0.25
 """How often slices of other processes are looked at."""
@@ -46,12 +50,16 @@ DIED = f"the process that computed it died, {DEATHS_OF_A_POINT} times: killed fr
 
 
 class Work(NamedTuple):
-    """Points that are computed together: a slice, or a piece of one that killed its process; `deaths` counts those."""
+    """Points that are computed together: a slice, or a piece of one that killed its process; `deaths` counts those.
+
+    `lane` is which of the executors has it.
+    """
 
     slice: str
     ordinals: Ordinals
     keys: list[bytes]
     deaths: int = 0
+    lane: int = 0
 
 
 @dataclass
@@ -118,52 +126,56 @@ class Run:
         self._opened = True
         return self._open()
 
-    def complete(self, slices: Iterable[Ordinals]) -> None:
+    def complete(self, slices: Sequence[Ordinals]) -> None:
         """Have all points of `slices` computed and committed that are not known."""
+        left = slices
         try:
-            self._complete(self._again(slices))
+            while len(left) and not self.stop.asked:
+                self._complete(left)
+                self._commit()
+                before, left, self._passed = len(left), self._passed, []
+                if len(left) == before:
+                    self._tell(self.progress)
+                    time.sleep(LOOK_AGAIN_S)
         finally:
             self._commit()
 
-    def _complete(self, source: Iterator[Ordinals | None]) -> None:
+    def _complete(self, slices: Sequence[Ordinals]) -> None:
+        """Have slices computed, but for those that another process works on."""
+        shares = Shares(len(slices))
         while not self.stop.asked:
-            waiting = self._fill(source)
-            if self._flying:
-                self._collect(LOOK_S)
-            elif waiting:
-                self._commit()
-                time.sleep(LOOK_AGAIN_S)
-            elif not self._suspects:
+            self._fill(slices, shares)
+            if not self._flying and not self._suspects:
                 return
-            if time.monotonic() >= self._committed + TOGETHER_S:
+            self._collect(LOOK_S)
+            enough = len(self._ready) >= max(TOGETHER, self.workers.slots)
+            if enough or time.monotonic() >= self._committed + TOGETHER_S:
                 self._commit()
             self._tell(self.progress)
         self._drain()
 
-    def _again(self, slices: Iterable[Ordinals]) -> Iterator[Ordinals | None]:
-        """Yield slices, those passed over again until none is left; None when there is nothing to do but wait."""
-        yield from slices
-        while self._passed:
-            passed, self._passed = self._passed, []
-            yield from passed
-            if len(self._passed) == len(passed):
-                yield None
-
-    def _fill(self, source: Iterator[Ordinals | None]) -> bool:
-        """Submit what workers have room for; return whether slices are left that others work on."""
-        while not self.stop.asked and len(self._flying) < (self.workers.limit if self._opened else 1):
+    def _fill(self, slices: Sequence[Ordinals], shares: Shares) -> None:
+        """Submit what workers have room for."""
+        while not self.stop.asked and (lane := self._lane()) is not None:
             if self._suspects:
                 # alone, so that a death has one culprit
                 if not self._flying:
-                    self._submit(self._suspects.popleft())
-                return False
-            found = next(source, _END)
-            if found is _END or found is None:
-                return found is None
-            work = self._claimed(found)
+                    self._submit(self._suspects.popleft(), lane)
+                return
+            place = shares.next(lane)
+            if place is None:
+                return
+            work = self._claimed(slices[place])
             if work is not None:
-                self._submit(work)
-        return False
+                self._submit(work, lane)
+
+    def _lane(self) -> int | None:
+        """Return the executor that has the least to do, None where all have enough."""
+        if not self._opened:
+            return 0
+        counts = Counter(work.lane for work in self._flying.values())
+        lane = min(range(len(self.workers.executors)), key=counts.__getitem__)
+        return lane if counts[lane] < self.workers.limit else None
 
     def _claimed(self, ordinals: Ordinals) -> Work | None:
         """Return what is to be computed of a slice, None where nothing is or another process does it."""
@@ -182,9 +194,9 @@ class Run:
         self._pieces[name] = 1
         return Work(name, ordinals[unknown], [key for key, new in zip(keys, unknown, strict=True) if new])
 
-    def _submit(self, work: Work) -> None:
-        future = self.workers.submit(evaluate, Task(self.space, work.ordinals, self.layers))
-        self._flying[future] = work
+    def _submit(self, work: Work, lane: int) -> None:
+        future = self.workers.submit(lane, evaluate, Task(self.space, work.ordinals, self.layers))
+        self._flying[future] = work._replace(lane=lane)
 
     def _collect(self, timeout_s: float) -> None:
         """Take what came back, after waiting for something to."""
@@ -223,12 +235,14 @@ class Run:
         """Return the error for the user."""
         return HardwareError(
             f"the cluster is gone ({': '.join(filter(None, (type(error).__name__, str(error))))}); "
-            f"hwsim sweep --resume {self.study.path} goes on from what was committed"
+            f"{self.study.resume} goes on from what was committed"
         )
 
     def _mourn(self, future: Future[Rows]) -> None:
-        """Take back work whose process died: all of a pool's, which dies as one."""
-        together = list(self._flying) if self.workers.dies_as_one else [future]
+        """Take back work whose process died: all that waited for it too, in an executor that dies as one."""
+        lane = self._flying[future].lane
+        of_lane = [one for one, work in self._flying.items() if work.lane == lane]
+        together = of_lane if self.workers.dies_as_one else [future]
         wait(together, GRACE_S)
         lost = [self._flying.pop(one) for one in together if not _came_back(one)]
         if self.stop.asked:
@@ -237,11 +251,11 @@ class Run:
         if self._deaths_in_a_row > DEATHS_IN_A_ROW:
             raise HardwareError(
                 f"{self._deaths_in_a_row} processes that computed points died one after the other; is there memory "
-                f"for them? hwsim sweep --resume {self.study.path} --jobs 1 goes on in one"
+                f"for them? {self.study.resume} --jobs 1 goes on in one"
             )
         for work in lost:
             self._suspect(work._replace(deaths=work.deaths + 1), alone=len(lost) == 1 and not self._flying)
-        self.workers.renew()
+        self.workers.renew(lane)
 
     def _suspect(self, work: Work, alone: bool) -> None:
         """Compute work again whose process died, unless it is known to be the culprit."""
@@ -276,7 +290,3 @@ class Run:
 
 def _came_back(future: Future[Rows]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
-
-
-_END = np.empty(0, np.int64)
-"""Stands for the end of the slices, of which none is empty."""

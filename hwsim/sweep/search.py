@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -66,23 +66,55 @@ def count(space: Space, chosen: Plan) -> int:
     return space.size if chosen.samples is None else chosen.samples
 
 
-def slices(space: Space, chosen: Plan) -> Iterator[Ordinals]:
-    """Yield the points of a grid or a random sample as slices, always the same for the same plan."""
+class Slices(Sequence[Ordinals]):
+    """Runs of `size` of some ordinals; those of a grid, a range, become arrays as they are asked for."""
+
+    def __init__(self, ordinals: Ordinals | range, size: int) -> None:
+        self._ordinals, self._size = ordinals, size
+
+    def __len__(self) -> int:
+        return -(-len(self._ordinals) // self._size)
+
+    def __getitem__(self, place: Any) -> Any:
+        if not 0 <= place < len(self):
+            raise IndexError(f"there are {len(self)} slices, and none at {place}")
+        part = self._ordinals[place * self._size : (place + 1) * self._size]
+        return np.arange(part.start, part.stop, dtype=np.int64) if isinstance(part, range) else part
+
+
+class Shares:
+    """Places of slices, dealt out to lanes: each goes through its own, and takes half of the longest when it has none.
+
+    Neighbouring slices have networks and chips in common, which a process keeps.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._rests = {0: range(count)}
+
+    def next(self, lane: int) -> int | None:
+        """Return the place that a lane goes on with, None where none is left."""
+        rest = self._rests.get(lane) or self._half()
+        self._rests[lane] = rest[1:]
+        return rest[0] if rest else None
+
+    def _half(self) -> range:
+        longest = max(self._rests, key=lambda lane: len(self._rests[lane]))
+        rest = self._rests[longest]
+        self._rests[longest] = rest[: len(rest) // 2]
+        return rest[len(rest) // 2 :]
+
+
+def slices(space: Space, chosen: Plan) -> Slices:
+    """Return the points of a grid or a random sample as slices, always the same for the same plan."""
     total = count(space, chosen)
     size = slice_size(total)
     if total == space.size:
-        yield from (np.arange(first, min(first + size, total), dtype=np.int64) for first in range(0, total, size))
-        return
+        return Slices(range(total), size)
     # in the space's order, so that neighbours share networks and chips
     found = np.sort(np.random.default_rng(chosen.seed).choice(space.size, total, replace=False, shuffle=False))
-    yield from cut(found.astype(np.int64), size)
+    return Slices(found.astype(np.int64), size)
 
 
 def slice_size(total: int) -> int:
     """Return the number of points in a slice of a sweep of `total` points."""
     return min(max(total // SLICES, 1), LARGEST_SLICE)
-
-
-def cut(ordinals: Ordinals, size: int) -> Iterator[Ordinals]:
-    """Yield `ordinals` in runs of `size`."""
-    yield from (ordinals[first : first + size] for first in range(0, len(ordinals), size))

@@ -16,7 +16,7 @@ from hwsim.errors import InputError, UsageError
 
 from . import guided, queries, search
 from .database import Study
-from .executors import Workers, workers
+from .executors import Workers, require_address, workers
 from .interruption import Stop, interruptible
 from .objectives import losses
 from .run import Progress, Run
@@ -31,6 +31,9 @@ POINTS_PER_JOB = 50
 
 SLICES_OF_A_GENERATION = 16
 """How finely a generation is cut, so that several workers share it whatever its points cost."""
+
+MOST_NETWORKS = 6
+"""Of more networks the best points are not told one by one."""
 
 Tell = Callable[[Progress], None]
 Planned = tuple[Space, Plan]
@@ -53,6 +56,8 @@ def resumed(path: Path) -> list[Planned]:
 
 def run(path: Path, planned: Sequence[Planned], jobs: int | None, cluster: str | None, tell: Tell) -> Summary:
     """Return what computing all that is `planned` came to; what the study at `path` has is not computed again."""
+    if cluster is not None:
+        require_address(cluster)
     total = sum(search.count(*one) for one in planned)
     objectives = tuple(dict.fromkeys(name for space, _ in planned for name in space.objectives))
     used = jobs or min(_cores(), -(-total // POINTS_PER_JOB))
@@ -96,7 +101,7 @@ def _run(
         one.complete(search.slices(space, plan))
         return
     for generation in _until(stop, guided.generations(space, plan, _losses(study, space))):
-        one.complete(search.cut(generation, -(-len(generation) // SLICES_OF_A_GENERATION)))
+        one.complete(search.Slices(generation, -(-len(generation) // SLICES_OF_A_GENERATION)))
 
 
 def _until(stop: Stop, generations: Iterator[Ordinals]) -> Iterator[Ordinals]:
@@ -123,7 +128,7 @@ def _losses(study: Study, space: Space) -> guided.Losses:
 
 def _summary(study: Study, progress: Progress, jobs: int, seconds: float, interrupted: bool) -> Summary:
     in_study, failed = study.counts()
-    failures = queries.failures(study.path)
+    failures, networks = queries.failures(study.path), queries.networks(study.path, MOST_NETWORKS)
     front = queries.front_size(study.path, progress.objectives) if len(progress.objectives) > 1 else 0
     return Summary(
         path=study.path,
@@ -138,15 +143,17 @@ def _summary(study: Study, progress: Progress, jobs: int, seconds: float, interr
         reasons=failures.reasons,
         bugs=failures.bugs,
         best=study.best(progress.objectives),
+        best_of={one: study.best(progress.objectives, one) for one in networks if 1 < len(networks) <= MOST_NETWORKS},
         front=front,
+        namesakes=queries.namesakes(study.path),
         faults=dict(progress.faults),
         interrupted=interrupted,
     )
 
 
 def path_of(name: str | os.PathLike[str]) -> Path:
-    """Return the file of a study; one without a suffix gets `SUFFIX`."""
+    """Return the file of a study; one without a suffix gets `SUFFIX`, unless there is such a file."""
     path = Path(name)
     if not path.name:
-        raise UsageError(f"'{name}' is no file to write a study to")
-    return path if path.suffix else path.with_name(path.name + SUFFIX)
+        raise UsageError(f"'{name}' is no file of a study")
+    return path if path.suffix or os.path.isfile(path) else path.with_name(path.name + SUFFIX)

@@ -22,9 +22,11 @@ class Summary:
     """What a sweep came to.
 
     `points` are those that it was asked for, `done` those of them that are in the study now, `computed` those that it
-    added, `evaluated` those that it had computed, of which others may have committed some before. `failed`, `reasons`
-    with their counts, and `bugs` among them, `best` by objective and the size of the `front` are of the whole study.
-    `faults` are why slices had to be computed again in pieces: deaths of processes, and bugs that points meet together.
+    added, `evaluated` those that it had computed, of which others may have committed some before. Of the whole study
+    are `failed`, `reasons` with their counts, and `bugs` among them, `best` by objective, `best_of` each network, where
+    these are several but few, the size of the `front`, and `namesakes`: points with the names of others, of before a
+    file was edited. `faults` are why slices had to be computed again in pieces: deaths of processes, and bugs that
+    points meet together.
     """
 
     path: Path
@@ -39,7 +41,9 @@ class Summary:
     reasons: dict[str, int]
     bugs: int
     best: dict[str, dict[str, Any]]
+    best_of: dict[str, dict[str, dict[str, Any]]]
     front: int
+    namesakes: int
     faults: dict[str, int]
     interrupted: bool
 
