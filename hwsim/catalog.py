@@ -52,8 +52,8 @@ IMPORTERS = {
 }
 """Files that are networks, by suffix: the function that reads one takes its path and parameters."""
 
-TRAINING = "training"
-"""The parameter that every network takes."""
+TRAINING, OF_INPUTS = "training", "inputs"
+"""The parameter that every network takes, and what it may be beside true and false."""
 
 
 def names(noun: str) -> list[str]:
@@ -66,7 +66,8 @@ def names(noun: str) -> list[str]:
 def network(spec: str | Network, **extra: object) -> Network:
     """Return the network that `spec` names, with `extra` parameters if it is a file that takes them.
 
-    Any of them takes `training=true`: one step of training instead of a forward pass.
+    Any of them takes `training=true`: one step of training instead of a forward pass; `training=inputs` asks for the
+    gradient by the network's own inputs, too, which a layer inside another network passes on.
     """
     if isinstance(spec, Network):
         return spec
@@ -84,14 +85,16 @@ def network(spec: str | Network, **extra: object) -> Network:
         return replace(found, spec=spelled(parsed.name, called_with))
     from hwsim.ir.training import training
 
-    return replace(training(found), spec=spelled(parsed.name, {**called_with, TRAINING: "true"}))
+    said = {**called_with, TRAINING: OF_INPUTS if trained == OF_INPUTS else "true"}
+    return replace(training(found, of_inputs=trained == OF_INPUTS), spec=spelled(parsed.name, said))
 
 
-def _forward(spec: Spec) -> tuple[Spec, bool]:
-    """Return the spec of the forward pass, and whether `spec` asks for training."""
+def _forward(spec: Spec) -> tuple[Spec, str | bool]:
+    """Return the spec of the forward pass, and whether `spec` asks for training, or of `OF_INPUTS`."""
     rest = dict(spec.parameters)
-    trained = convert(f"network '{spec.name}': {TRAINING}", rest.pop(TRAINING, "false"), bool)
-    return Spec(spec.name, rest), bool(trained)
+    asked = rest.pop(TRAINING, "false")
+    trained = asked == OF_INPUTS or bool(convert(f"network '{spec.name}': {TRAINING}", asked, bool))
+    return Spec(spec.name, rest), OF_INPUTS if asked == OF_INPUTS else trained
 
 
 def chip(spec: str | Accelerator) -> Accelerator:

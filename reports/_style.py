@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, FixedLocator, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
     from matplotlib.axes import Axes
@@ -41,6 +42,17 @@ FILLS: tuple[Fill, ...] = (
     ("#6b6b6b", ""),
 )
 """Fills that differ in lightness as in hue, and hatches, so that parts stay apart in greyscale."""
+
+CAUSES: dict[str, tuple[str, Fill]] = {
+    "fill_cycles": ("fill", ("#5b8e7d", "")),
+    "compute_cycles": ("compute", ("#08306b", "")),
+    "stall_cycles": ("wait for data", ("#f4a259", "//")),
+    "drain_cycles": ("drain", ("#a63d40", "....")),
+}
+"""Causes of cycles in the order in which a layer's are drawn, with what they are called and how they look."""
+
+NAME_CHARS = 20
+"""Of a layer's name beside a panel."""
 
 Mark = tuple[str, str, Any]
 """The marker, the colour and the line of a series."""
@@ -167,6 +179,11 @@ def folded(name: str, chars: int) -> str:
     return "\n".join(line.rstrip() for line in lines if line)
 
 
+def short(name: str) -> str:
+    """Return a layer's name that leaves room for the figure."""
+    return name if len(name) <= NAME_CHARS else f"{name[: NAME_CHARS // 2 - 1]}…{name[-NAME_CHARS // 2 :]}"
+
+
 def names_with_formats(found: Sequence[pd.DataFrame]) -> list[str]:
     """Return of each run its name in one line, with its format where not all have one."""
     formats = [format_of(rows) for rows in found]
@@ -261,6 +278,11 @@ def lines(marks: dict[str, Mark], drawn: bool) -> list[Line2D]:
         Line2D([], [], color=color, marker=marker, linestyle=line if drawn else "", markersize=6.5, label=name)
         for name, (marker, color, line) in marks.items()
     ]
+
+
+def patches(looks: Iterable[tuple[str, Fill]]) -> list[Patch]:
+    """Return a handle for each part of a bar, by its name."""
+    return [Patch(facecolor=color, hatch=hatch, edgecolor="white", label=name) for name, (color, hatch) in looks]
 
 
 def on_bar(fill: Fill) -> dict[str, Any]:

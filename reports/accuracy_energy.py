@@ -9,6 +9,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import EngFormatter
 
+from ._style import NORMAL, QUIET, SMALL, WIDTH, dress
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
@@ -38,7 +40,7 @@ TICKS = (0.1, 0.5, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995)
 LEAST_ERROR, CHANCE = 1e-3, 0.1
 """The smallest error that has a place on the axis, and the share of ten classes that is right by chance."""
 
-SIZE, LINE_POINTS, GAP_POINTS = (10.5, 7.5), 10.0, 22
+SIZE, LINE_POINTS, GAP_POINTS = (WIDTH, 5.6), 9.6, 18
 """Figure [inch], height of a line of labels, and the distance of labels from their points."""
 
 SAME_COLUMN, SAME_POINT, NEAR_LAST = 0.012, 0.03, 0.2
@@ -59,13 +61,13 @@ def accuracy_energy(frame: pd.DataFrame) -> Figure:
             face = "white" if within else color
             label = None if within else str(chip)
             axes.scatter(
-                _error(chosen), chosen[ENERGY], s=46, c=face, marker=marker, edgecolors=color, label=label, zorder=3
+                _error(chosen), chosen[ENERGY], s=26, c=face, marker=marker, edgecolors=color, label=label, zorder=3
             )
     _axes(axes, frame)
     figure.draw_without_rendering()
     _labels(axes, frame, {chip: color for chip, (_, color) in styles.items()})
-    axes.scatter([], [], s=46, c="white", marker="o", edgecolors="black", label=WITHIN)
-    axes.legend(loc="upper left", bbox_to_anchor=(0.06, 1.0), frameon=False, ncols=2, fontsize=9)
+    axes.scatter([], [], s=26, c="white", marker="o", edgecolors="black", label=WITHIN)
+    axes.legend(loc="upper left", bbox_to_anchor=(0.06, 1.0), frameon=False, ncols=2, fontsize=SMALL)
     return figure
 
 
@@ -82,17 +84,16 @@ def _axes(axes: Axes, frame: pd.DataFrame) -> None:
     axes.set_xticks([1 - tick for tick in shown], [f"{100 * tick:g} %" for tick in shown])
     axes.set_xticks([], minor=True)
     axes.yaxis.set_major_formatter(EngFormatter("J", sep=" "))
-    axes.set(xlabel="accuracy on test images (error on a logarithmic scale)", ylabel="energy per inference")
-    axes.grid(color="#e4e4e4", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xlabel("accuracy on test images (error on a logarithmic scale)", fontsize=NORMAL)
+    axes.set_ylabel("energy per inference", fontsize=NORMAL)
+    dress(axes, size=SMALL)
     exact = frame[frame["format"] == REFERENCE]
     marks = [("guessing", 1 - CHANCE), *([(REFERENCE, float(_error(exact).iloc[0]))] if len(exact) else [])]
     for name, place in marks:
         axes.axvline(place, color="#777777", linewidth=0.9, linestyle="--", zorder=1)
         axes.annotate(
             name, (place, 0.42), xycoords=("data", "axes fraction"), xytext=(-3, 0), textcoords="offset points",
-            rotation=90, ha="right", va="bottom", fontsize=8.5, color="#555555",
+            rotation=90, ha="right", va="bottom", fontsize=SMALL, color=QUIET,
         )  # fmt: skip
 
 
@@ -119,9 +120,16 @@ def _labels(axes: Axes, frame: pd.DataFrame, colors: dict[str, str]) -> None:
                 textcoords="offset points",
                 va="center",
                 ha="left" if side > 0 else "right",
-                fontsize=8,
+                fontsize=SMALL,
                 color=color,
-                arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 3},
+                arrowprops={
+                    "arrowstyle": "-",
+                    "color": color,
+                    "linewidth": 0.5,
+                    "shrinkA": 0,
+                    "shrinkB": 3,
+                    "relpos": (0 if side > 0 else 1, 0.5),
+                },
             )
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import matplotlib.pyplot as plt
-from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from hwsim.errors import InputError
 
 from ._style import (
+    CAUSES,
     FILLS,
     NORMAL,
     QUIET,
@@ -25,6 +25,7 @@ from ._style import (
     is_measured,
     names,
     on_bar,
+    patches,
     runs,
     si,
     title,
@@ -37,17 +38,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CYCLES = {
-    "fill_cycles": ("fill", FILLS[2]),
-    "compute_cycles": ("compute", FILLS[0]),
-    "stall_cycles": ("wait for data", FILLS[1]),
-    "drain_cycles": ("drain", FILLS[3]),
-}
-"""Causes of cycles, with label and fill."""
-
 EDGE = "off_chip_level"
 
-NEEDS = ("network", "layer", "chip", "dataflow", "format", "batch", "seconds", "energy_pj", EDGE, *CYCLES)
+NEEDS = ("network", "layer", "chip", "dataflow", "format", "batch", "seconds", "energy_pj", EDGE, *CAUSES)
 """Columns without which there is nothing to draw."""
 
 CLASSES = {
@@ -78,16 +71,17 @@ SHOWN = 0.01
 
 
 class Part(NamedTuple):
-    """A part of a bar: what it is, its share and its fill."""
+    """A part of a bar: what it is, its share, its fill, and to how many decimals of a percent it is said."""
 
     label: str
     share: float
     fill: Fill
+    decimals: int = 0
 
     @property
     def said(self) -> str:
         """Its name and share."""
-        return f"{self.label} {self.share:.0%}"
+        return f"{self.label} {self.share:.{self.decimals}%}"
 
     @property
     def fits(self) -> bool:
@@ -126,13 +120,13 @@ def breakdown(frame: pd.DataFrame) -> Figure:
     energy = [_energy(name, rows) for name, rows in drawn if rows["energy_pj"].sum() > 0]
     cycles = [_cycles(name, rows) for name, rows in drawn]
     panels = [("energy", energy, CLASSES)] if energy else []
-    panels += [("cycles", cycles, dict(CYCLES.values()))]
-    heights = [_inch(bars) for _, bars, _ in panels]
+    panels += [("cycles", cycles, dict(CAUSES.values()))]
+    heights = [inches(bars) for _, bars, _ in panels]
     figure, axes = plt.subplots(
         len(panels), 1, figsize=(WIDTH, sum(heights) + 0.4), squeeze=False, layout="constrained", height_ratios=heights
     )
     for panel, (noun, bars, fills) in zip(axes.flat, panels, strict=True):
-        _draw(panel, noun, bars, fills)
+        draw_bars(panel, f"share of {noun}", bars, fills)
     title(figure, heading(found))
     left = len(found) - len(drawn)
     caption(figure, f"{len(drawn)} of {len(found)} runs are drawn" if left else "")
@@ -166,18 +160,18 @@ def _kind(column: str, rows: pd.DataFrame) -> str:
 
 def _cycles(name: str, rows: pd.DataFrame) -> Bar:
     """Return the bar of a run's cycles."""
-    sums = {column: float(rows[column].sum()) for column in CYCLES}
+    sums = {column: float(rows[column].sum()) for column in CAUSES}
     whole = sum(sums.values())
-    parts = [Part(CYCLES[column][0], value / whole, CYCLES[column][1]) for column, value in sums.items() if value]
+    parts = [Part(CAUSES[column][0], value / whole, CAUSES[column][1]) for column, value in sums.items() if value]
     return Bar(name, tuple(parts), si(float(rows["seconds"].sum()), "s"))
 
 
-def _inch(bars: Sequence[Bar]) -> float:
+def inches(bars: Sequence[Bar]) -> float:
     """Return the height of a panel."""
     return FRAME_INCH + len(bars) * (BAR_INCH + LINE_INCH)
 
 
-def _draw(axes: Axes, noun: str, bars: Sequence[Bar], fills: dict[str, Fill]) -> None:
+def draw_bars(axes: Axes, label: str, bars: Sequence[Bar], fills: dict[str, Fill]) -> None:
     """Draw the bars of a panel downwards, with what they add up to on their right."""
     whole = BAR_INCH + LINE_INCH
     for place, bar in enumerate(bars):
@@ -202,16 +196,12 @@ def _draw(axes: Axes, noun: str, bars: Sequence[Bar], fills: dict[str, Fill]) ->
     axes.set_ylim(len(bars) - 0.28, -0.55)
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.set_xlabel(f"share of {noun}", fontsize=NORMAL)
+    axes.set_xlabel(label, fontsize=NORMAL)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(labelsize=SMALL)
     axes.tick_params(axis="y", length=0)
     used = {part.fill for bar in bars for part in bar.parts}
-    handles = [
-        Patch(facecolor=fill[0], hatch=fill[1], edgecolor="white", label=label)
-        for label, fill in fills.items()
-        if fill in used
-    ]
+    handles = patches((label, fill) for label, fill in fills.items() if fill in used)
     axes.legend(
         handles=handles, ncols=4, fontsize=SMALL, frameon=False, loc="lower right", bbox_to_anchor=(1.1, 0.98),
         borderaxespad=0.1, handlelength=1.4, handletextpad=0.5, columnspacing=1.0,

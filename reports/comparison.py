@@ -9,6 +9,8 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from hwsim.errors import InputError
+
 from ._style import (
     INK,
     NORMAL,
@@ -131,6 +133,8 @@ def comparison(frame: pd.DataFrame, beside: pd.DataFrame | None = None) -> Figur
     kept = [run for run in drawn if not (run.measured and _is_mark(run, drawn))]
     bars = [(panel, _bars(kept, panel)) for panel in PANELS]
     bars = [(panel, several) for panel, several in bars if several]
+    if not bars:
+        raise InputError("report 'comparison' has nothing to draw: no run of these layers takes time or energy")
     across = _across([bar for _, several in bars for bar in several])
     figure, axes = _panels([several[:MAX_BARS] for _, several in bars], across)
     for panel, (quantity, several) in zip(axes, bars, strict=True):

@@ -9,9 +9,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import EngFormatter
 
-from ._style import MARKS, dress
+from ._style import LARGE, MARKS, NORMAL, SMALL, WIDTH, dress
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -28,6 +30,9 @@ NEEDS = (MEASURED, "calibrated_seconds", "operator")
 
 MARGIN = 1.6
 
+ACROSS, ROW_INCH, TITLE_INCH = 2, 3.05, 0.35
+"""Panels side by side, the height of a row of them, and that of the title."""
+
 
 def predicted(frame: pd.DataFrame) -> Figure:
     """Return a figure of the rows whose layers were measured: a panel per prediction, the 1:1 line, factors of two.
@@ -38,26 +43,27 @@ def predicted(frame: pd.DataFrame) -> Figure:
     panels = [column for column in PANELS if column in rows and rows[column].gt(0).any()]
     drawn = rows[[MEASURED, *panels]].to_numpy(float)
     limits = (float(drawn[drawn > 0].min()) / MARGIN, float(np.nanmax(drawn)) * MARGIN)
+    down = -(-(len(panels) + 1) // ACROSS)
     figure, axes = plt.subplots(
-        1, len(panels), figsize=(4.6 * len(panels), 6.2), squeeze=False, layout="constrained", sharex=True, sharey=True
+        down, ACROSS, figsize=(WIDTH, ROW_INCH * down + TITLE_INCH), squeeze=False, layout="constrained"
     )
-    for panel, column in zip(axes[0], panels, strict=True):
+    for panel, column in zip(axes.flat, panels, strict=False):
         _scatter(panel, rows, column, limits)
-    axes[0][0].set_ylabel("predicted")
-    labelled = {name: handle for one in axes[0] for handle, name in zip(*one.get_legend_handles_labels(), strict=True)}
-    names = sorted(labelled)
-    figure.legend(
-        [labelled[name] for name in names],
-        names,
-        loc="outside lower center",
-        ncols=5,
-        frameon=False,
-        fontsize=9,
-        handletextpad=0.2,
-    )
+    for panel in axes.flat[len(panels) :]:
+        panel.set_axis_off()
+    _legend(axes.flat[len(panels)], list(axes.flat[: len(panels)]))
     machine, network = (", ".join(rows[name].astype(str).unique()[:4]) for name in ("chip", "network"))
-    figure.suptitle(f"{network} on {machine}\n", x=0.01, ha="left", fontsize=11, parse_math=False)
+    figure.suptitle(f"{network} on {machine}", x=0.01, ha="left", fontsize=LARGE, parse_math=False)
     return figure
+
+
+def _legend(place: Axes, panels: Sequence[Axes]) -> None:
+    """Write which marks are which operators where no panel is."""
+    known = {name: handle for one in panels for handle, name in zip(*one.get_legend_handles_labels(), strict=True)}
+    names = sorted(known)
+    place.legend(
+        [known[name] for name in names], names, loc="upper left", frameon=False, fontsize=SMALL, handletextpad=0.2
+    )
 
 
 def _scatter(axes: Axes, rows: pd.DataFrame, column: str, limits: tuple[float, float]) -> None:
@@ -68,7 +74,7 @@ def _scatter(axes: Axes, rows: pd.DataFrame, column: str, limits: tuple[float, f
         axes.scatter(
             group[MEASURED],
             group[column],
-            s=34,
+            s=22,
             c=color,
             marker=marker,
             label=str(operator),
@@ -78,11 +84,13 @@ def _scatter(axes: Axes, rows: pd.DataFrame, column: str, limits: tuple[float, f
     axes.plot(limits, limits, color="black", linewidth=1, zorder=0)
     for factor in (0.5, 2):
         axes.plot(limits, [factor * end for end in limits], color="#888888", linewidth=0.8, linestyle=":", zorder=0)
-    axes.set(xscale="log", yscale="log", xlim=limits, ylim=limits, box_aspect=1, xlabel="measured")
+    axes.set(xscale="log", yscale="log", xlim=limits, ylim=limits, box_aspect=1)
+    axes.set_xlabel("measured", fontsize=NORMAL)
+    axes.set_ylabel("predicted", fontsize=NORMAL)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(EngFormatter("s", sep=" "))
-    dress(axes)
-    axes.set_title(f"{PANELS[column]}\n{_errors(rows, column)}", fontsize=10, loc="left")
+    dress(axes, size=SMALL)
+    axes.set_title(f"{PANELS[column]}\n{_errors(rows, column)}", fontsize=SMALL, loc="left")
 
 
 def _errors(rows: pd.DataFrame, column: str) -> str:

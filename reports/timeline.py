@@ -8,7 +8,22 @@ import matplotlib.pyplot as plt
 from matplotlib.ticker import EngFormatter
 
 from ._blocks import blocks, capped, fitting, percent, write
-from ._style import NORMAL, SMALL, WIDTH, Fill, caption, dress, heading, is_measured, names, runs, si, ticks, title
+from ._style import (
+    CAUSES,
+    NORMAL,
+    SMALL,
+    WIDTH,
+    Fill,
+    caption,
+    dress,
+    heading,
+    is_measured,
+    names,
+    runs,
+    si,
+    ticks,
+    title,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,14 +31,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NEEDS = ("network", "layer", "chip", "dataflow", "format", "batch", "macs", "seconds", "total_cycles")
-
-PHASES: dict[str, tuple[str, Fill]] = {
-    "fill_cycles": ("fill", ("#5b8e7d", "")),
-    "compute_cycles": ("compute", ("#08306b", "")),
-    "stall_cycles": ("wait for data", ("#f4a259", "////")),
-    "drain_cycles": ("drain", ("#a63d40", "....")),
-}
-"""Causes in the order in which a layer's are drawn, with what they are called and how they look."""
 
 SHADES = {"with MACs": ("#8cb1d9", "#c6d8ec"), "other layers": ("#b8b8b8", "#dedede")}
 """Neighbouring blocks take turns between two shades."""
@@ -78,7 +85,7 @@ def timeline(frame: pd.DataFrame) -> Figure:
 
 def _lanes(rows: pd.DataFrame) -> list[Lane]:
     """Return the rows of a run's panel that have anything to show."""
-    found = blocks(rows, "total_cycles", *PHASES)
+    found = blocks(rows, "total_cycles", *CAUSES)
     of_macs = found["macs"] > 0
     kinds = {"with MACs": found[of_macs], "other layers": found[~of_macs]}
     lanes = [_layers(label, kind) for label, kind in kinds.items() if len(kind)]
@@ -108,7 +115,7 @@ def _causes(found: pd.DataFrame) -> list[Lane]:
     """Return a row for each cause that takes time, its blocks behind those of the causes before it."""
     lanes = []
     begins = found["start_s"]
-    for column, (label, fill) in PHASES.items():
+    for column, (label, fill) in CAUSES.items():
         lasting = (found["seconds"] * found[column] / found["total_cycles"]).fillna(0.0)
         spans = [(start, long, "", fill) for start, long in zip(begins, lasting, strict=True) if long > 0]
         begins = begins + lasting

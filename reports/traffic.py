@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from ._blocks import capped
-from ._style import GRID, NORMAL, QUIET, SMALL, WIDTH, caption, heading, names, runs, si, title
+from ._style import GRID, NORMAL, QUIET, SMALL, WIDTH, caption, heading, names, runs, short, si, title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,8 +35,6 @@ PLOT_INCH, LABEL_INCH = 4.2, 0.42
 
 MARGIN = 0.09
 """Room on both sides of a level, as a share of it."""
-
-NAME_CHARS = 20
 
 LINE_POINTS = 10.0
 """The height of a line above a panel."""
@@ -147,7 +145,7 @@ def _draw(axes: Axes, panel: Panel, decades: tuple[int, int]) -> None:
     axes.vlines(np.arange(1, levels), -0.6, count - 0.4, color="#9a9a9a", linewidth=0.6)
     axes.set_xlim(0, max(1, levels))
     axes.set_ylim(max(count, 1) - 0.4, -0.6)
-    axes.set_yticks(range(count), [_short(name) for name in panel.rows["layer"]], parse_math=False)
+    axes.set_yticks(range(count), [short(name) for name in panel.rows["layer"]], parse_math=False)
     axes.set_xlabel("read and written [B]", fontsize=NORMAL)
     axes.tick_params(labelsize=SMALL, length=2)
     axes.set_axisbelow(True)
@@ -157,7 +155,10 @@ def _draw(axes: Axes, panel: Panel, decades: tuple[int, int]) -> None:
 def _head(axes: Axes, panel: Panel, rows: pd.DataFrame) -> None:
     """Write above each level its name and what all layers of the run read and write there."""
     for place, level in enumerate(panel.levels):
-        read, written = (si(float(rows[level + action].fillna(0).sum()), "B") for action in MARKS)
+        sums = [float(rows[level + action].fillna(0).sum()) for action in MARKS]
+        # what is written on a chip is read there, or a model does not count it
+        unknown = not sums[0] and level != str(rows["off_chip_level"].iloc[0])
+        read, written = ("not counted" if unknown else si(sums[0], "B")), si(sums[1], "B")
         axes.annotate(
             f"{_named(level)}\n● {read}\n○ {written}", (place + MARGIN / 2, 1), (0, 3), ("data", "axes fraction"),
             "offset points", fontsize=SMALL, va="bottom", linespacing=1.1,
@@ -172,8 +173,3 @@ def _named(level: str) -> str:
 def _power(power: int) -> str:
     """Return a power of ten [B] in short."""
     return si(10.0**power).replace(" ", "")
-
-
-def _short(name: str) -> str:
-    """Return a name that leaves room for the figure."""
-    return name if len(name) <= NAME_CHARS else f"{name[: NAME_CHARS // 2 - 1]}…{name[-NAME_CHARS // 2 :]}"

@@ -29,6 +29,7 @@ from hwsim.measure.threads import chosen_cpus, pinned
 from hwsim.measure.timing import Collected, Series, collect, quantile
 from hwsim.measured.system import cpuinfo
 from hwsim.results import store
+from hwsim.results.frame import NUMBERS, TEXTS
 from hwsim.results.subject import subject
 
 
@@ -39,7 +40,7 @@ def measured() -> Measurement:
 
 def test_every_layer_has_a_time_and_the_columns_of_a_simulation(measured: Measurement) -> None:
     assert [row["layer"] for row in measured.rows] == [layer.name for layer in images().layers]
-    assert {*store.TEXTS, *store.NUMBERS} <= set(measured.rows[0])
+    assert {*TEXTS, *NUMBERS} <= set(measured.rows[0])
     for row in measured.rows:
         assert 0 < row["seconds_p10"] <= row["seconds"] <= row["seconds_p90"]
         assert row["total_cycles"] == round(row["seconds"] * measured.clock_hz) == row["compute_cycles"]

@@ -11,6 +11,7 @@ from report_pages import folder
 mpl.use("agg")
 
 from hwsim.results import page_figures, store
+from hwsim.results.frame import read_frame
 from hwsim.results.origin import KEY, origin
 
 
@@ -25,7 +26,7 @@ def drawn_before(run: Path, mark: str) -> None:
 
 def test_a_picture_of_the_folder_is_taken_only_if_it_is_of_the_same_rows(tmp_path: Path) -> None:
     run = folder(tmp_path / "run", chips=("tpu_v1",))
-    frame = store.read_frame(run)
+    frame = read_frame(run)
     mark = origin("matrix_unit", frame)
     drawn_before(run, mark)
     taken, _ = page_figures.pictures(frame, ["matrix_unit"], run / store.FIGURES)
@@ -37,9 +38,9 @@ def test_a_picture_of_the_folder_is_taken_only_if_it_is_of_the_same_rows(tmp_pat
 
 def test_what_a_picture_depends_on_is_its_rows_and_its_report(tmp_path: Path) -> None:
     run = folder(tmp_path)
-    frame = store.read_frame(run)
+    frame = read_frame(run)
     renamed = frame.rename(columns={"macs": "m"})
-    marks = [origin("layers", one) for one in (frame, frame.copy(), store.read_frame(run), frame[1:], renamed)]
+    marks = [origin("layers", one) for one in (frame, frame.copy(), read_frame(run), frame[1:], renamed)]
     marks.append(origin("matrix_unit", frame))
     assert marks[0] == marks[1] == marks[2]
     assert len(set(marks)) == 4

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pytest
-import report_pages
 import studies
 from command import answer, hwsim
-from report_pages import HOSTILE, LARGE, SMALL, Parsed, changed, folder, hostile, parsed
+from report_pages import HOSTILE, LARGE, MLP, SMALL, Parsed, changed, folder, hostile, parsed
 
 mpl.use("agg")
 
 from hwsim import catalog, simulate
 from hwsim.results import page, page_figures, page_glossary, page_layers, page_results, page_runs, store
+from hwsim.results.frame import read_frame
 from hwsim.results.page import Cell, Column, Page, Section, Table
 
 EYERISS = "eyeriss:mapping=published"
@@ -90,7 +90,7 @@ def test_a_text_that_is_too_long_is_cut_and_says_so() -> None:
 
 def test_totals_are_those_of_the_runs_and_the_best_of_each_column_is_marked(run: Path) -> None:
     found = page_runs.summary(page_runs.read([run]))
-    small, large = (simulate(report_pages.MLP, on=chip).total for chip in (SMALL, LARGE))
+    small, large = (simulate(MLP, on=chip).total for chip in (SMALL, LARGE))
     assert numbers(found, "latency") == [small["seconds"], large["seconds"]]
     assert numbers(found, "energy") == [small["energy_pj"] / 1e12, large["energy_pj"] / 1e12]
     assert numbers(found, "EDP") == [one["seconds"] * (one["energy_pj"] / 1e12) for one in (small, large)]
@@ -102,7 +102,7 @@ def test_totals_are_those_of_the_runs_and_the_best_of_each_column_is_marked(run:
 
 
 def test_runs_of_other_networks_or_batches_are_not_compared(run: Path, tmp_path: Path) -> None:
-    other = folder(tmp_path, f"{report_pages.MLP},batch=3", (SMALL,))
+    other = folder(tmp_path, f"{MLP},batch=3", (SMALL,))
     changed_one = json.loads((other / store.RESULT).read_text("utf-8"))
     assert changed_one["layers"][0]["batch"] == 3
     found = page_runs.summary(page_runs.read([run, other]))
@@ -153,7 +153,7 @@ def test_what_is_no_finite_number_is_a_dash(value: object) -> None:
 def test_layers_are_listed_in_order_with_the_sums_below(run: Path) -> None:
     one = page_runs.read([run])[0]
     (table,) = page_layers.layers(one).tables
-    rows = [row for row in simulate(report_pages.MLP, on=SMALL).rows if row["seconds"]]
+    rows = [row for row in simulate(MLP, on=SMALL).rows if row["seconds"]]
     assert [cells[0].text for cells in table.rows] == [row["layer"] for row in rows]
     assert numbers(table, "cycles") == [row["total_cycles"] for row in rows]
     assert numbers(table, "DRAM traffic") == [row["dram_read_bytes"] + row["dram_write_bytes"] for row in rows]
@@ -229,7 +229,7 @@ def test_a_page_of_the_same_folders_is_the_same_text(run: Path, tmp_path: Path) 
 def test_all_draws_each_report_that_the_columns_allow(tmp_path: Path) -> None:
     run = folder(tmp_path / "run", chips=("tpu_v1",))
     printed = answer("report", "all", run, "--out", tmp_path / "pictures").splitlines()
-    possible = page_figures.possible(store.read_frame(run))
+    possible = page_figures.possible(read_frame(run))
     assert {"matrix_unit", "layers"} <= set(possible)
     assert {Path(line).stem for line in printed} <= set(possible)
     assert {"matrix_unit", "layers"} <= {Path(line).stem for line in printed}
@@ -261,6 +261,17 @@ def test_a_page_that_cannot_be_made_says_why(run: Path, tmp_path: Path) -> None:
         ran = hwsim("report", *words)
         assert (ran.code, said in ran.err) == (code, True), ran.err
         assert not (tmp_path / "p.html").exists()
+
+
+def test_chips_that_were_left_out_are_told_with_the_reason(tmp_path: Path) -> None:
+    store.write_tables([simulate(MLP, on=SMALL)], tmp_path / "run", 0.0, {"eie": "why"})
+    manifest = tmp_path / "run" / store.MANIFEST
+    assert json.loads(manifest.read_text("utf-8"))["left_out"] == [{"chip": "eie", "why": "why"}]
+    for told, said in (([{"chip": "eie", "why": HOSTILE[0]}], HOSTILE[0]), ("none", ""), ([3, {"chip": "eie"}], "")):
+        manifest.write_text(json.dumps({"left_out": told}), encoding="utf-8")
+        answer("report", "layers", tmp_path / "run", "--html", tmp_path / "p.html")
+        items = parsed((tmp_path / "p.html").read_text("utf-8")).texts["li"]
+        assert [item for item in items if "was left out" in item] == ([f"eie was left out: {said}"] if said else [])
 
 
 def test_a_malformed_result_is_refused(tmp_path: Path) -> None:

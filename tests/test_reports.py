@@ -45,6 +45,16 @@ def drawn(rows: pd.DataFrame, report: str = "layers") -> Figure:
     return figure
 
 
+def legend_of(axes: Axes) -> list[str]:
+    legend = axes.get_legend()
+    return [text.get_text() for text in legend.get_texts()] if legend else []
+
+
+def headings(figure: Figure) -> tuple[str, str]:
+    """Return what stands above all panels, and below."""
+    return figure.get_suptitle(), figure.get_supxlabel()
+
+
 def predictions() -> pd.DataFrame:
     """Return three layers measured, and predicted twice; one of them takes no time in the datasheet's eyes."""
     return pd.DataFrame(
@@ -89,7 +99,8 @@ def measurement(energy_j: float) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "network": "tiny", "layer": ["conv", "relu", "fc"], "chip": "some GPU", "dataflow": "torch",
-            "format": "fp32", "fill_cycles": 0, "compute_cycles": 0, "stall_cycles": 0, "drain_cycles": 0,
+            "format": "fp32", "batch": 1, "macs": [221, 0, 17],
+            "fill_cycles": 0, "compute_cycles": 0, "stall_cycles": 0, "drain_cycles": 0,
             "total_cycles": 0, "seconds": seconds, "energy_pj": seconds / 8e-3 * energy_j * 1e12,
             "seconds_first_half": seconds,
         }
@@ -97,20 +108,22 @@ def measurement(energy_j: float) -> pd.DataFrame:
 
 
 def test_a_measurement_is_drawn_in_time_and_without_energy_has_no_panel_of_it() -> None:
-    (time,) = drawn(measurement(0.0)).axes
+    figure = drawn(measurement(0.0))
+    (time,) = figure.axes
     assert widths(time) == pytest.approx(8e-3)
     assert time.get_xlabel() == "time"
-    assert time.get_legend_handles_labels()[1] == ["measured"]
-    assert time.get_title("left") == "tiny on some GPU, torch, fp32, measured"
-    assert time.get_title("right") == "8.00 ms"
-    assert [text.get_text() for text in time.texts] == ["not drawn: 1 shorter layer, 0.0% of time"]
+    assert legend_of(time) == ["measured"]
+    assert time.get_title("left") == "some GPU"
+    assert time.get_title("right") == "8 ms"
+    # one of the layers takes no time, which is nothing that is not drawn
+    assert headings(figure) == ("tiny, batch 1, fp32", "")
 
 
 def test_measured_energy_is_drawn_whole_and_beside_a_simulation_both_are_in_seconds() -> None:
     simulated = frame("mlp", SMALL)
     time, energy, simulated_time, _ = drawn(pd.concat([measurement(2.0), simulated], ignore_index=True)).axes
     assert widths(energy) == pytest.approx(2.0)
-    assert time.get_xlim() == simulated_time.get_xlim()
+    assert (time.get_xlabel(), simulated_time.get_xlabel()) == ("time", "time")
     assert widths(simulated_time) == pytest.approx(simulated["seconds"].sum())
 
 
@@ -118,25 +131,30 @@ def test_shares_of_the_matrix_unit_stand_beside_those_measured() -> None:
     network, chip = "tpu_apps:app=MLP0", "tpu_v1"
     (axes,) = drawn(frame(network, chip), "matrix_unit").axes
     assert [label.get_text() for label in axes.get_yticklabels()] == [
-        "MLP0 on tpu_v1,\nbatch 200, int8, simulated",
-        "measured, Jouppi et al. 2017",
+        "MLP0 on tpu_v1, batch\n200, int8, simulated",
+        "measured, Jouppi et\nal. 2017",
     ]
     # each of the two bars is all cycles; the paper's parts add up to 100.1 %
     assert widths(axes) == pytest.approx(2, abs=2e-3)
     total = hwsim.simulate(network, on=chip).total
-    assert f"{total['weight_stall_fraction']:.1%}" in [text.get_text() for text in axes.texts]
-    assert "53.9%" in [text.get_text() for text in axes.texts]
+    said = [text.get_text() for text in axes.texts]
+    assert f"wait for weights {total['weight_stall_fraction']:.1%}" in said
+    assert "wait for weights 53.9%" in said
+    # simulated and published parts stand in one order
+    bars = [bar for container in axes.containers if isinstance(container, BarContainer) for bar in container]
+    looks = [[bar.get_facecolor() for bar in bars if round(bar.get_y()) == place] for place in (0, 1)]
+    assert [look for look in looks[0] if look in looks[1]] == looks[1]
 
 
 def test_a_machine_without_a_paper_stands_alone() -> None:
     (axes,) = drawn(frame("mlp", "tpu_v1:rows=64", "systolic"), "matrix_unit").axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert labels == ["mlp-784-300-100-10 on tpu_v1:rows=64,\nbatch 1, int8, simulated"]
+    assert labels == ["mlp-784-300-100-10 on\ntpu_v1:rows=64, batch\n1, int8, simulated"]
     assert widths(axes) == pytest.approx(1)
 
 
 def test_runs_share_a_scale_that_holds_the_longest_bar() -> None:
-    rows = frame("mlp", SMALL, LARGE)
+    rows = frame("mlp", SMALL, "systolic:rows=16,cols=16")
     first_cycles, _, last_cycles, _ = drawn(rows).axes
     assert first_cycles.get_xlim() == last_cycles.get_xlim()
     left, right = last_cycles.get_xlim()
@@ -144,20 +162,32 @@ def test_runs_share_a_scale_that_holds_the_longest_bar() -> None:
     assert right >= rows["total_cycles"].max()
 
 
+def test_runs_whose_scales_differ_by_more_than_a_decade_have_axes_of_their_own_and_it_is_said() -> None:
+    rows = frame("mlp", "systolic:rows=256,cols=256", "systolic:rows=2,cols=2")
+    figure = drawn(rows)
+    cycles = [panel for panel in figure.axes if panel.get_xlabel() == "cycles"]
+    longest = [run["total_cycles"].max() for _, run in rows.groupby("chip", sort=False)]
+    assert max(longest) > 10 * min(longest)
+    assert [panel.get_xlim()[1] for panel in cycles] == pytest.approx([1.05 * most for most in longest])
+    assert headings(figure)[1].startswith("Runs have axes of their own")
+
+
 def test_layers_beyond_forty_are_left_out_and_their_share_is_said() -> None:
     rows = frame("resnet:depth=50", SMALL)
-    panel = drawn(rows).axes[0]
+    figure = drawn(rows)
+    panel = figure.axes[0]
     longest = rows["total_cycles"].nlargest(40).sum()
     assert len(panel.get_yticks()) == 40
-    said = f"not drawn: {len(rows) - 40} shorter layers, {1 - longest / rows['total_cycles'].sum():.1%} of cycles"
-    assert any(text.get_text().startswith(said) for text in panel.texts)
+    others = int((rows["total_cycles"] > 0).sum() + (rows["energy_pj"][rows["total_cycles"] == 0] > 0).sum()) - 40
+    said = f"Not drawn: {others} shorter layers, {1 - longest / rows['total_cycles'].sum():.1%} of cycles"
+    assert headings(figure)[1].replace("\n", " ").startswith(said)
 
 
 def test_a_name_is_drawn_as_it_stands() -> None:
     rows = frame("mlp", SMALL)
     rows["network"] = "$x_{1}$"
     rows.loc[rows["layer"] == rows["layer"].iloc[0], "layer"] = "$y^2$"
-    assert "$x_{1}$" in drawn(rows).axes[0].get_title(loc="left")
+    assert "$x_{1}$" in headings(drawn(rows))[0]
 
 
 def test_components_beyond_the_colours_are_drawn_together() -> None:
@@ -165,9 +195,7 @@ def test_components_beyond_the_colours_are_drawn_together() -> None:
     for number in range(9):
         rows[f"energy_part{number}_pj"] = rows["energy_pj"].mean() * (number + 1)
     _, energy = drawn(rows).axes
-    legend = energy.get_legend()
-    assert legend is not None
-    labels = [text.get_text() for text in legend.get_texts()]
+    labels = legend_of(energy)
     assert (len(labels), labels[0], labels[-1]) == (8, "part8", "others")
     parts = [name for name in rows if str(name).startswith("energy_") and name != "energy_pj"]
     taking = rows[rows["total_cycles"] > 0]
@@ -183,7 +211,7 @@ def test_runs_of_different_clocks_are_drawn_in_time() -> None:
 
 
 def test_points_lie_where_they_were_measured_and_predicted_whatever_panel_lacks_them() -> None:
-    datasheet, calibrated, repeated = drawn(predictions(), "predicted").axes
+    datasheet, calibrated, repeated, _ = drawn(predictions(), "predicted").axes
     assert [len(panel.collections) for panel in (datasheet, calibrated, repeated)] == [2, 3, 3]
     places = {str(dots.get_label()): dots.get_offsets() for dots in calibrated.collections}
     assert places["conv"].tolist() == [[1e-3, 1.1e-3]]  # type: ignore[union-attr]
@@ -192,7 +220,7 @@ def test_points_lie_where_they_were_measured_and_predicted_whatever_panel_lacks_
 
 
 def test_errors_of_what_was_not_fitted_on_stand_above_the_points() -> None:
-    datasheet, calibrated, _ = drawn(predictions(), "predicted").axes
+    datasheet, calibrated, _, _ = drawn(predictions(), "predicted").axes
     # |1.1/1 - 1| and |1.8/2 - 1|; the third was fitted on
     assert calibrated.get_title("left").endswith("mean error 10.0 %, median 10.0 %\n2 layers")
     assert datasheet.get_title("left").endswith("mean error 50.0 %, median 50.0 %\n2 layers, 1 of no time not drawn")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, product
 
 import matplotlib as mpl
 import numpy as np
@@ -246,8 +246,14 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("report", ["comparison", "roofline", "breakdown"])
-@pytest.mark.parametrize("case", list(CASES))
+@pytest.mark.parametrize(
+    ("report", "case"),
+    [
+        *product(("comparison", "roofline", "breakdown", "layers"), CASES),
+        ("matrix_unit", "one chip"),
+        ("pe_sets", "published"),
+    ],
+)
 def test_no_text_lies_on_another_or_leaves_the_page_and_all_is_legible_at_half_a_page(report: str, case: str) -> None:
     network, chips = CASES[case]
     figure = drawn(report, frame(network, *chips))

@@ -111,6 +111,14 @@ def test_of_many_layers_those_that_move_most_are_drawn_and_their_share_is_said()
     assert axes.get_title("right") == f"40 of 43 layers, {4000 / 4006:.1%} of bytes"
 
 
+def test_a_level_on_a_chip_that_is_written_and_never_read_is_one_whose_reads_are_not_counted() -> None:
+    said = written(drawn(frame("mlp", "gpu:h100"), "traffic").axes[0])
+    assert any(text.startswith("shared\nmemory\n● not counted") for text in said)
+    # nothing is written off the chip by a TPU, and that is counted
+    said = written(drawn(frame("mlp", "tpu_v1"), "traffic").axes[0])
+    assert any(text.startswith("DRAM") and text.endswith("○ 0 B") for text in said)
+
+
 def test_sums_above_a_level_are_those_of_the_result() -> None:
     rows = frame("mlp", SYSTOLIC)
     (axes,) = drawn(rows, "traffic").axes

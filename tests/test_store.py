@@ -17,6 +17,7 @@ import hwsim
 from hwsim import NetworkBuilder, NetworkResult
 from hwsim.errors import HardwareError, InputError, UsageError, printable
 from hwsim.results import store
+from hwsim.results.frame import read_frame
 
 CHIP = "systolic:rows=5,cols=3"
 
@@ -41,14 +42,14 @@ def folder_of(text: str | bytes, folder: Path) -> Path:
 
 def test_a_folder_is_read_as_the_frame_that_was_written(tmp_path: Path) -> None:
     one = result("a", "b")
-    frame = store.read_frame(folder_of(store.csv_text([one]), tmp_path))
+    frame = read_frame(folder_of(store.csv_text([one]), tmp_path))
     assert frame.to_dict("records") == one.frame.to_dict("records") == one.rows
 
 
 def test_columns_that_a_chip_lacks_are_gaps_that_sums_skip(tmp_path: Path) -> None:
     text = store.csv_text([result("a")]).splitlines()
     text = [f"{text[0]},energy_noc_pj,noc_cycles,remark", f"{text[1]},5.5,3,", f"{text[1]},,,no network on chip"]
-    frame = store.read_frame(folder_of("\n".join(text), tmp_path))
+    frame = read_frame(folder_of("\n".join(text), tmp_path))
     assert (frame["energy_noc_pj"].sum(), frame["noc_cycles"].sum()) == (5.5, 3)
     assert store.draw("layers", frame, tmp_path)
 
@@ -66,7 +67,7 @@ def test_any_layer_name_is_one_line_of_csv_and_itself_in_json(name: str) -> None
 
 @pytest.mark.parametrize("name", ["NA", "nan", "None", "007", "1e5", "True", " a ", '"', "a,b", "=1+1"])
 def test_a_layer_name_that_looks_like_something_else_stays_text(name: str, tmp_path: Path) -> None:
-    frame = store.read_frame(folder_of(store.csv_text([result(name)]), tmp_path))
+    frame = read_frame(folder_of(store.csv_text([result(name)]), tmp_path))
     assert list(frame["layer"]) == [name]
 
 
@@ -80,10 +81,13 @@ def test_a_layer_name_that_looks_like_something_else_stays_text(name: str, tmp_p
         (lambda text: text + 'net,"b', "not a table of layers"),
         (lambda text: text + text.splitlines()[1] + ",1,2\n", "not a table of layers"),
         (lambda text: text + "net,b\n", "line 3: batch is 'nan'"),
-        (lambda text: text.replace(",221,", ",many,"), "line 2: macs is 'many', not a number from 0 on"),
+        (lambda text: text.replace(",221,", ",many,"), "line 2: macs is 'many', not 0 or a number from 1e-30 to"),
         (lambda text: text.replace(",221,", ",-221,"), "line 2: macs is '-221'"),
         (lambda text: text.replace(",221,", ",inf,"), "line 2: macs is 'inf'"),
         (lambda text: text.replace(",221,", ",NaN,"), "line 2: macs is 'NaN'"),
+        (lambda text: text.replace(",221,", ",1e31,"), "line 2: macs is '1e\\+31'"),
+        (lambda text: text.replace(",221,", ",5e-324,"), "line 2: macs is '5e-324'"),
+        (lambda text: text.replace(",221,", f",{'9' * 400},"), f"line 2: macs is '{'9' * 60}', not"),
         (lambda text: b"\xff\xfe\x00" + text.encode(), "not a table of layers"),
     ],
 )
@@ -91,12 +95,12 @@ def test_a_malformed_table_is_an_input_error(change: Callable[[str], str | bytes
     text = store.csv_text([result("a")])
     assert ",221," in text  # 17 x 13 multiply-accumulates
     with pytest.raises(InputError, match=fault):
-        store.read_frame(folder_of(change(text), tmp_path))
+        read_frame(folder_of(change(text), tmp_path))
 
 
 def test_a_folder_without_results_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"is no result folder: it has no layers.csv; make one with hwsim run"):
-        store.read_frame(tmp_path)
+        read_frame(tmp_path)
 
 
 def test_a_write_that_fails_leaves_the_old_file_whole_and_nothing_beside_it(

@@ -132,6 +132,10 @@ def test_any_network_is_trained_by_a_parameter() -> None:
     # three products per layer, two of the first one, whose zeros are the stride's
     forward = catalog.network("alexnet")
     assert named.macs == 3 * forward.macs - forward.layers[0].macs
+    inside = catalog.network("alexnet:training=inputs")
+    assert inside == training(forward, of_inputs=True)
+    assert (inside.spec, catalog.network(inside.spec)) == ("alexnet:training=inputs", inside)
+    assert inside.macs > named.macs
     with pytest.raises(UsageError, match="training=perhaps"):
         catalog.network("alexnet:training=perhaps")
 

@@ -105,6 +105,8 @@ def test_the_verb_prints_scores_rows_and_fails_above_a_limit(tmp_path: Path) -> 
     [
         (["--json", "--csv"], "--json"),
         (["--readme", "README.md", "--only", "eie"], "--readme shows all machines; leave out --only eie"),
+        (["--only", "eyerix"], "nothing that is validated has 'eyerix' in its name; did you mean 'eyeriss'?"),
+        (["--only", "zzz"], "in its name; machines are cpu:haswell_e5_2699v3, cpu:i7_5930k, "),
         (["--fail-above", "-1"], "--fail-above -1 is not a percentage from 0 on"),
     ],
 )

@@ -91,9 +91,9 @@ def read(paths: Sequence[Path]) -> pd.DataFrame:
     """Return the rows of result folders and of studies, one after the other."""
     import pandas as pd
 
-    from hwsim.results import store
+    from hwsim.results.frame import read_frame
 
-    found = [_points(path) if is_study(path) else store.read_frame(path) for path in paths]
+    found = [_points(path) if is_study(path) else read_frame(path) for path in paths]
     joined = pd.concat(found, ignore_index=True)
     joined.attrs.update(found[0].attrs)
     return joined

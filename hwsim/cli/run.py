@@ -93,21 +93,21 @@ def run(
     net = with_densities(catalog.network(network, **({"pad": True} if pad else {})), inputs, seed, functional)
     machines = [catalog.chip(spec) for spec in catalog.split(chips, "chip")]
     results: list[NetworkResult] = []
-    refused: list[InputError] = []
+    refused: dict[str, InputError] = {}
     try:
         for machine in machines:
             try:
                 result = _simulate(net, machine, dataflow, fmt, convert, fidelity, seed, values)
             except InputError as error:
-                refused.append(error)
+                refused[machine.label or machine.name] = error
                 continue
             results.append(result if like is None else with_scale_sim(result))
         if results:
             _print(results, as_json, as_csv, sources)
     finally:
         if results:
-            _save(results, out, trace, started)
-    _tell(refused, may_refuse=chips == "all" and bool(results))
+            _save(results, out, trace, started, {chip: str(error) for chip, error in refused.items()})
+    _tell(list(refused.values()), may_refuse=chips == "all" and bool(results))
 
 
 def _values(
@@ -176,13 +176,16 @@ def _print(results: list[NetworkResult], as_json: bool, as_csv: bool, sources: b
         terminal.console().print(terminal.source_table(results))
 
 
-def _save(results: list[NetworkResult], out: Path | None, trace: Path | None, started: float) -> None:
+def _save(
+    results: list[NetworkResult], out: Path | None, trace: Path | None, started: float, left_out: dict[str, str]
+) -> None:
     """Write the folder and the timeline that were asked for, and say so."""
     if out is None and trace is None:
         return
     from hwsim.results import store
 
-    written = store.write(results, out, catalog.names("report"), time.perf_counter() - started) if out else []
+    wall_s = time.perf_counter() - started
+    written = store.write(results, out, catalog.names("report"), wall_s, left_out) if out else []
     if trace is not None:
         store.write_text(trace, store.trace_text(results))
     for path in (*([out] if out else []), *written, *([trace] if trace else [])):

@@ -102,7 +102,11 @@ def closed(
 
 
 def product_counts(mapping: BlockMapping, done: Done, fmt: NumberFormat, l2_bits: int) -> dict[Action, int]:
-    """Return what a product multiplies and the words it moves: each once over the chip's edge, once a block from L2."""
+    """Return what a product multiplies and the words it moves: each once over the chip's edge, once a block from L2.
+
+    What warps read of shared memory is not counted, as blocks are not divided into warps; its energy is in that of a
+    multiply-accumulate, which is what the TDP leaves.
+    """
     layer, kernel, steps = mapping.layer, mapping.kernel, mapping.layer.steps
     inputs, weights, outputs = mapping.dram_words
     read, held = steps * done.input_words, steps * done.weight_words

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hwsim.errors import InputError, UsageError
 from hwsim.ir.untrusted import read_bounded
 from hwsim.results import store
+from hwsim.results.frame import NUMBERS, TEXTS
 
 from .origin import origin
 from .page import Picture, address
@@ -62,7 +63,7 @@ def possible(frame: pd.DataFrame) -> list[str]:
     """Return the reports whose columns are in the rows; one that names none needs those that all layers have."""
     from hwsim import catalog
 
-    every = (*store.TEXTS, *store.NUMBERS)
+    every = (*TEXTS, *NUMBERS)
     known = set(map(str, frame))
     return [name for name in catalog.names("report") if known.issuperset(catalog.report_needs(name) or every)]
 

@@ -27,25 +27,35 @@ def write(folders: Sequence[Path], frame: pd.DataFrame, reports: Sequence[str], 
     page cannot be written.
     """
     runs = page_runs.read(folders)
+    absent = [told for folder in folders for told in store.read_left_out(folder)]
     here = folders[0] / store.FIGURES if len(folders) == 1 else None
     pictures, left = page_figures.pictures(frame, reports, here)
-    store.write_text(path, html(page(runs, pictures, list(map(str, frame)))))
+    store.write_text(path, html(page(runs, pictures, list(map(str, frame)), absent)))
     return left
 
 
-def page(runs: Sequence[Run], pictures: Sequence[Picture], columns: Sequence[str] = ()) -> Page:
-    """Return the page of `runs`; `columns` are those of their layers that the glossary explains."""
+def page(
+    runs: Sequence[Run],
+    pictures: Sequence[Picture],
+    columns: Sequence[str] = (),
+    absent: Sequence[tuple[str, str]] = (),
+) -> Page:
+    """Return the page of `runs`; `columns` are those of their layers that the glossary explains.
+
+    `absent` are chips that were asked for and left out, and why.
+    """
     networks = list(dict.fromkeys(run.subject.network for run in runs))
     shown = Section("Figures", pictures=tuple(pictures))
     said = "Each run with its parameters and its layers; a click on a run opens it, a click on a heading sorts."
     listed = Section("Layers", (said,), folds=tuple(map(page_layers.layers, runs)))
-    sections = [_summary(runs), _beside(runs), *([shown] if pictures else []), listed, _sources(runs)]
+    sections = [_summary(runs, absent), _beside(runs), *([shown] if pictures else []), listed, _sources(runs)]
     words = _glossary(sections, columns)
     return Page(f"{_some(networks)} on {_chips(runs)}", (_what(runs, networks),), (*sections, words))
 
 
-def _summary(runs: Sequence[Run]) -> Section:
-    return Section("Summary", tables=(page_runs.summary(runs),), items=_notes(runs))
+def _summary(runs: Sequence[Run], absent: Sequence[tuple[str, str]]) -> Section:
+    items = (*_notes(runs), *(f"{chip} was left out: {why}" for chip, why in absent))
+    return Section("Summary", tables=(page_runs.summary(runs),), items=items)
 
 
 def _notes(runs: Sequence[Run]) -> tuple[str, ...]:

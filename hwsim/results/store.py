@@ -9,17 +9,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import platform
 import sys
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hwsim.errors import HardwareError, InputError, UsageError, printable
 from hwsim.ir.untrusted import read_bounded
-from hwsim.results import origin
+from hwsim.results import frame, origin
 from hwsim.results.compare import Comparison, scores
 from hwsim.results.record import SCHEMA, NetworkResult, Row
 from hwsim.results.subject import Subject, subject
@@ -28,23 +28,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-TEXTS = ("network", "layer", "kind", "chip", "dataflow", "format")
-NUMBERS = (
-    "batch", "weight_density", "input_density", "macs", "fill_cycles", "compute_cycles", "stall_cycles", "drain_cycles",
-    "total_cycles", "seconds", "utilisation", "energy_pj",
-)  # fmt: skip
-"""Columns that every layer has."""
+LAYERS, RESULT, TRACE, MANIFEST, FIGURES = frame.LAYERS, "result.json", "trace.json", "manifest.json", "figures"
 
-UNKNOWN = frozenset({"utilisation"})
-"""Columns that may be empty: a measurement does not know its machine's peak rate."""
 
-UNITS = ("_cycles", "_bytes", "_pj", "_fraction", "_per_s")
-"""Endings of further columns that are numbers; a chip that lacks one leaves it empty."""
-
-MAX_BYTES = 128 * 2**20
-"""Largest result.json and layers.csv that are read; a layer takes 1.5 kB."""
-
-LAYERS, RESULT, TRACE, MANIFEST, FIGURES = "layers.csv", "result.json", "trace.json", "manifest.json", "figures"
+NOTHING: Mapping[str, str] = {}
 
 
 class Record(Protocol):
@@ -124,32 +111,40 @@ def trace_text(results: Sequence[NetworkResult]) -> str:
     return json.dumps({"traceEvents": events, "displayTimeUnit": "ns"}) + "\n"
 
 
-def write(results: Sequence[NetworkResult], folder: Path, reports: Iterable[str], wall_s: float) -> list[Path]:
+def write(
+    results: Sequence[NetworkResult],
+    folder: Path,
+    reports: Iterable[str],
+    wall_s: float,
+    left_out: Mapping[str, str] = NOTHING,
+) -> list[Path]:
     """Write a result folder with those figures of `reports` that its columns allow; return the figures' paths.
 
-    Raises `HardwareError` where the folder cannot be written.
+    `left_out` says of chips that were asked for and cannot run the network why. Raises `HardwareError` where the
+    folder cannot be written.
     """
-    write_tables(results, folder, wall_s)
+    write_tables(results, folder, wall_s, left_out)
     write_text(folder / TRACE, trace_text(results))
-    frame = read_frame(folder)
-    drawn = [name for name in reports if not _lacking(name, frame)]
-    return [path for name in drawn for path in draw(name, frame, folder / FIGURES)]
+    rows = frame.read_frame(folder)
+    drawn = [name for name in reports if not _lacking(name, rows)]
+    return [path for name in drawn for path in draw(name, rows, folder / FIGURES)]
 
 
-def write_tables(results: Sequence[Record], folder: Path, wall_s: float) -> None:
+def write_tables(results: Sequence[Record], folder: Path, wall_s: float, left_out: Mapping[str, str] = NOTHING) -> None:
     """Write the layers, the whole and what made them; raises `HardwareError` where the folder cannot be written."""
     write_text(folder / LAYERS, csv_text(results))
     write_text(folder / RESULT, json_text(results))
-    write_text(folder / MANIFEST, json.dumps(manifest(results, wall_s), indent=1) + "\n")
+    write_text(folder / MANIFEST, json.dumps(manifest(results, wall_s, left_out), indent=1) + "\n")
 
 
-def manifest(results: Sequence[Record], wall_s: float) -> Row:
-    """Return what made the folder: inputs, versions, host, wall time [s]."""
+def manifest(results: Sequence[Record], wall_s: float, left_out: Mapping[str, str]) -> Row:
+    """Return what made the folder: inputs, chips that were left out and why, versions, host, wall time [s]."""
     from hwsim import __version__
 
     return {
         "hwsim": __version__,
         "runs": [result.inputs for result in results],
+        "left_out": [{"chip": chip, "why": why} for chip, why in left_out.items()],
         "command": sys.argv[1:],
         "wall_s": round(wall_s, 3),
         "host": platform.node(),
@@ -168,9 +163,9 @@ def read_subjects(folder: Path) -> list[Subject]:
 
 def read_results(folder: Path) -> list[Any]:
     """Return the results of a result folder as they were written; raises as `read_subjects`, which checks more."""
-    path = _existing(folder, RESULT)
+    path = frame.existing(folder, RESULT)
     try:
-        whole = json.loads(read_bounded(path, "result", MAX_BYTES))
+        whole = json.loads(read_bounded(path, "result", frame.MAX_BYTES))
     except (ValueError, RecursionError) as error:
         raise InputError(f"result '{path}' is not JSON: {error}") from None
     results = whole.get("results", [whole]) if isinstance(whole, dict) else None
@@ -179,74 +174,38 @@ def read_results(folder: Path) -> list[Any]:
     return results
 
 
-def read_frame(folder: Path) -> pd.DataFrame:
-    """Return the layer rows of a result folder; raises `UsageError` without one, `InputError` if it is malformed."""
-    import pandas as pd
-
-    path = _existing(folder, LAYERS)
+def read_left_out(folder: Path) -> list[tuple[str, str]]:
+    """Return the chips that `hwsim run` left out of a result folder and why; none where its manifest does not say."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"it has more than {MAX_BYTES} bytes")
-        frame = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values=[""])
-    except (OSError, ValueError) as error:
-        raise InputError(f"'{path}' is not a table of layers: {str(error).splitlines()[0]}") from error
-    missing = [name for name in (*TEXTS, *NUMBERS) if name not in frame]
-    if missing:
-        raise InputError(f"'{path}' lacks the columns {', '.join(missing)}")
-    if frame.empty:
-        raise InputError(f"'{path}' has a header and no layers")
-    for name in map(str, frame):
-        if name in NUMBERS or name.endswith(UNITS):
-            _check_numbers(path, frame[name])
-    return frame.fillna(dict.fromkeys(TEXTS, "")).copy()  # in one block, which many columns are not as they are read
+        whole = json.loads(read_bounded(folder / MANIFEST, "manifest", frame.MAX_BYTES))
+    except (InputError, UsageError, ValueError, RecursionError):
+        return []
+    found = whole.get("left_out") if isinstance(whole, dict) else None
+    told = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    return [(str(one["chip"]), str(one["why"])) for one in told if {"chip", "why"} <= set(one)]
 
 
-def _existing(folder: Path, name: str) -> Path:
-    """Return the path of file `name` in a result folder."""
-    if not os.path.isfile(folder / name):  # os.path, because pathlib raises for names that are too long
-        raise UsageError(
-            f"'{folder}' is no result folder: it has no {name}; make one with hwsim run ... --out {folder}"
-        )
-    return folder / name
-
-
-def read_frames(folders: Sequence[Path]) -> pd.DataFrame:
-    """Return the layer rows of several result folders, one after the other."""
-    import pandas as pd
-
-    return pd.concat(map(read_frame, folders), ignore_index=True)
-
-
-def _check_numbers(path: Path, column: pd.Series[Any]) -> None:
-    """Raise `InputError` where a column of `NUMBERS` or `UNITS` has text, infinity, a number below 0 or a gap."""
-    import pandas as pd
-
-    numbers, optional = pd.to_numeric(column, errors="coerce"), column.name not in set(NUMBERS) - UNKNOWN
-    wrong = column[~(numbers.between(0, sys.float_info.max) | (column.isna() & optional))]
-    if not wrong.empty:
-        row, value = wrong.index[0] + 2, wrong.iloc[0]
-        raise InputError(f"'{path}', line {row}: {column.name} is '{value}', not a number from 0 on")
-
-
-def draw(report: str, frame: pd.DataFrame, folder: Path) -> list[Path]:
+def draw(report: str, rows: pd.DataFrame, folder: Path) -> list[Path]:
     """Draw `report` of the layer rows into `folder` as PNG and SVG, the same bytes every time; return both paths.
 
     Raises `InputError` where the rows lack columns that it needs.
     """
     import matplotlib
 
-    lacking = _lacking(report, frame)
+    lacking = _lacking(report, rows)
     if lacking:
         raise InputError(f"report '{report}' needs the columns {', '.join(lacking)}, which these results do not have")
-    drawn_of = origin.origin(report, frame)
-    with matplotlib.rc_context({"svg.hashsalt": "hwsim", "backend": "agg"}):
+    drawn_of = origin.origin(report, rows)
+    with matplotlib.rc_context({"svg.hashsalt": "hwsim", "backend": "agg"}), warnings.catch_warnings():
         from matplotlib import pyplot
 
-        drawn = figure(report, frame)
+        drawn = figure(report, rows)
         paths = [folder / f"{report}.{suffix}" for suffix in ("png", "svg")]
         for path in paths:
             content = io.BytesIO()
             dateless = {"Date": None} if path.suffix == ".svg" else {}
+            # names of somebody else's may be longer than any figure is wide
+            warnings.filterwarnings("ignore", "constrained_layout not applied")
             drawn.savefig(content, format=path.suffix[1:], dpi=150, metadata={**dateless, origin.KEY: drawn_of})
             write_bytes(path, content.getvalue())
             drawn.set_layout_engine(None)  # both files have one layout, which takes half of the time
@@ -254,7 +213,7 @@ def draw(report: str, frame: pd.DataFrame, folder: Path) -> list[Path]:
     return paths
 
 
-def figure(report: str, frame: pd.DataFrame) -> Figure:
+def figure(report: str, rows: pd.DataFrame) -> Figure:
     """Return the figure that `report` draws of the layer rows; one that asks for `beside` is given that table, too."""
     from inspect import signature
 
@@ -262,16 +221,16 @@ def figure(report: str, frame: pd.DataFrame) -> Figure:
 
     draws = catalog.report(report)
     if "beside" not in signature(draws).parameters:
-        return draws(frame)
+        return draws(rows)
     from hwsim.results.beside import beside
 
-    return draws(frame, beside=beside(frame))
+    return draws(rows, beside=beside(rows))
 
 
-def _lacking(report: str, frame: pd.DataFrame) -> list[str]:
+def _lacking(report: str, rows: pd.DataFrame) -> list[str]:
     from hwsim import catalog
 
-    return [name for name in catalog.report_needs(report) if name not in frame]
+    return [name for name in catalog.report_needs(report) if name not in rows]
 
 
 def write_text(path: Path, text: str) -> None:

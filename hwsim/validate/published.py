@@ -6,10 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from hwsim import catalog
 from hwsim.errors import InputError
-from hwsim.ir.network import Network
-from hwsim.ir.training import training
 from hwsim.results.compare import NO, YES, Comparison, beside
 from hwsim.results.expectation import WHY_NOT, Expectation
 from hwsim.results.subject import Subject, subject
@@ -18,9 +15,6 @@ from hwsim.simulate import simulate
 from hwsim.spec import FIRST, parse
 
 from .record import PUBLISHED, Record
-
-OF_INPUTS = ",training=inputs"
-"""Ends a run that is a step of training with the gradient by the network's inputs, as a layer inside one needs."""
 
 
 class Run(NamedTuple):
@@ -58,18 +52,9 @@ def runs_of(row: Expectation) -> list[Run]:
 
 def _subject(run: Run, known: dict[Run, Subject]) -> Subject:
     if run not in known:
-        network = _network(run.network)
-        known[run] = subject(
-            simulate(network, on=run.chip, format=run.format or None, dataflow=run.dataflow or None), run.network
-        )
+        result = simulate(run.network, on=run.chip, format=run.format or None, dataflow=run.dataflow or None)
+        known[run] = subject(result, run.network)
     return known[run]
-
-
-def _network(spelled: str) -> str | Network:
-    """Return the network of a run: its name, but for a step of training that `catalog` has no spelling for."""
-    if not spelled.endswith(OF_INPUTS):
-        return spelled
-    return training(catalog.network(spelled.removesuffix(OF_INPUTS)), of_inputs=True)
 
 
 def machine_of(chip: str) -> str:

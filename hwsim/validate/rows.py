@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hwsim.errors import UsageError, near_match
+from hwsim.errors import UsageError, did_you_mean
 from hwsim.results.expectation import PUBLISHED, expectations
 
 from .cpu import cpu_records
@@ -10,6 +10,7 @@ from .gpu import gpu_records
 from .published import published_records
 from .record import Record
 from .scale_sim import scale_sim_records
+from .text import is_variant
 
 
 def records(only: str = "") -> list[Record]:
@@ -20,8 +21,10 @@ def records(only: str = "") -> list[Record]:
     every = [*published_records(expectations(PUBLISHED)), *gpu_records(), *cpu_records(), *scale_sim_records()]
     wanted = [one for one in every if any(only.lower() in name.lower() for name in names_of(one))]
     if not wanted:
-        known = sorted({name for one in every for name in names_of(one)})
-        raise UsageError(f"nothing that is validated has '{only}' in its name{near_match(only, known)}")
+        machines = {one.machine for one in every if not is_variant(one.machine)}
+        near = did_you_mean(only, {name for one in every for name in names_of(one)})
+        known = near or f"; machines are {', '.join(sorted(machines))}"
+        raise UsageError(f"nothing that is validated has '{only}' in its name{known}")
     return wanted
 
 

@@ -84,7 +84,7 @@ def missed(records: Sequence[Record], found: Sequence[Score]) -> list[str]:
         if one.missed_target
     ]
     outside = [one for one in records if one.scored and one.met is False]
-    machines = ", ".join(dict.fromkeys(one.machine for one in outside))
+    machines = "; ".join(dict.fromkeys(one.machine for one in outside))
     return [*lines, *([f"missed: {counted(len(outside), 'row')} outside the tolerance: {machines}"] if outside else [])]
 
 
