@@ -43,10 +43,10 @@ LEAST_ERROR, CHANCE = 1e-3, 0.1
 SIZE, LINE_POINTS, GAP_POINTS = (WIDTH, 5.6), 9.6, 18
 """Figure [inch], height of a line of labels, and the distance of labels from their points."""
 
-SAME_COLUMN, SAME_POINT, NEAR_LAST = 0.012, 0.03, 0.2
+SAME_COLUMN, SAME_POINT, NEAR_LAST, APART = 0.012, 0.03, 0.2, 0.15
 """Shares of the width, and of the energy, within which labels stand in one column, and formats share a label.
 
-Columns that near the last one are labelled on the left.
+Columns that near the last one are labelled on the left; those less than the last share apart may not lie on each other.
 """
 
 
@@ -103,34 +103,41 @@ def _labels(axes: Axes, frame: pd.DataFrame, colors: dict[str, str]) -> None:
         axes.transData.transform(np.column_stack([_error(frame), frame[ENERGY]]))
     )
     marked = frame.assign(x=places[:, 0], y=places[:, 1]).sort_values("x")
-    column = (marked["x"].diff().fillna(0) > SAME_COLUMN).cumsum()
     last = marked["x"].max()
     height = axes.get_window_extent().height / axes.figure.dpi * 72
-    for _, rows in marked.groupby(column):
-        groups = _sharing_a_label(rows.sort_values("y"))
-        spread = _spread([float(one["y"].mean()) for one in groups], LINE_POINTS / height)
-        for group, y in zip(groups, spread, strict=True):
-            first, color = group.iloc[0], colors[str(group["chip"].iloc[0])]
-            side = -1 if SAME_COLUMN < last - first["x"] < NEAR_LAST else 1
-            axes.annotate(
-                ", ".join(group["format"]),
-                (float(first["x"]), float(group["y"].mean())),
-                xycoords="axes fraction",
-                xytext=(side * GAP_POINTS, (y - float(group["y"].mean())) * height),
-                textcoords="offset points",
-                va="center",
-                ha="left" if side > 0 else "right",
-                fontsize=SMALL,
-                color=color,
-                arrowprops={
-                    "arrowstyle": "-",
-                    "color": color,
-                    "linewidth": 0.5,
-                    "shrinkA": 0,
-                    "shrinkB": 3,
-                    "relpos": (0 if side > 0 else 1, 0.5),
-                },
-            )
+    sides = (last - marked["x"]).between(SAME_COLUMN, NEAR_LAST, inclusive="neither").map({True: -1, False: 1})
+    for side, rows in marked.groupby(sides):
+        for _, beside in rows.groupby((rows["x"].diff().fillna(0) > APART).cumsum()):
+            _written(axes, beside, int(side), height, colors)
+
+
+def _written(axes: Axes, rows: pd.DataFrame, side: int, height: float, colors: dict[str, str]) -> None:
+    """Write the labels of rows on one side of them, apart from each other."""
+    column = (rows["x"].diff().fillna(0) > SAME_COLUMN).cumsum()
+    groups = [group for _, one in rows.groupby(column) for group in _sharing_a_label(one.sort_values("y"))]
+    groups.sort(key=lambda group: float(group["y"].mean()))
+    spread = _spread([float(one["y"].mean()) for one in groups], LINE_POINTS / height)
+    for group, y in zip(groups, spread, strict=True):
+        first, color = group.iloc[0], colors[str(group["chip"].iloc[0])]
+        axes.annotate(
+            ", ".join(group["format"]),
+            (float(first["x"]), float(group["y"].mean())),
+            xycoords="axes fraction",
+            xytext=(side * GAP_POINTS, (y - float(group["y"].mean())) * height),
+            textcoords="offset points",
+            va="center",
+            ha="left" if side > 0 else "right",
+            fontsize=SMALL,
+            color=color,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": color,
+                "linewidth": 0.5,
+                "shrinkA": 0,
+                "shrinkB": 3,
+                "relpos": (0 if side > 0 else 1, 0.5),
+            },
+        )
 
 
 def _sharing_a_label(rows: pd.DataFrame) -> list[pd.DataFrame]:
