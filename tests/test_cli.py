@@ -214,6 +214,7 @@ def test_table_prints_where_the_locale_has_no_micro_sign() -> None:
     assert b"inferences/s" in found.stdout
 
 
+@pytest.mark.slow
 def test_out_writes_tables_timeline_and_pictures_the_same_in_every_process(tmp_path: Path) -> None:
     words = ("run", MLP, "--on", "systolic,systolic:rows=5,cols=3", "--out")
     ran = hwsim(*words, tmp_path / "one")

@@ -143,6 +143,7 @@ def test_a_damaged_measurement_is_told_in_one_sentence(tmp_path: Path, damage: s
     assert len(ran.err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_machine_that_was_not_calibrated_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnxruntime", reason="the library that the model is of")
     monkeypatch.setenv("HWSIM_CACHE", str(tmp_path / "empty"))

@@ -198,6 +198,7 @@ def test_labels_of_formats_do_not_lie_on_each_other() -> None:
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_a_trained_network_loses_little_to_int8_and_most_to_binary() -> None:
     pytest.importorskip("sklearn", reason="scikit-learn has the images")
     from digits import digits, network, trained

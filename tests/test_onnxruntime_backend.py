@@ -196,6 +196,7 @@ def test_a_calibration_without_the_library_is_lacking_hardware(monkeypatch: pyte
         calibrate()
 
 
+@pytest.mark.slow
 def test_a_measurement_leaves_denormals_as_they_are() -> None:
     # in a process of its own: what the library does is decided by the first session of all; bits, because a processor
     # that takes denormals for zero compares them so, too

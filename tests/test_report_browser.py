@@ -139,6 +139,7 @@ def test_what_is_not_known_stays_last(opened: Opened) -> None:
         assert "" not in values[:-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [400, 1280])
 def test_nothing_but_tables_is_wider_than_the_window(browser: Any, file: Path, width: int) -> None:
     found = Opened(browser, file, viewport={"width": width, "height": 900})
@@ -158,6 +159,7 @@ def test_without_script_everything_is_shown(browser: Any, file: Path) -> None:
     found.context.close()
 
 
+@pytest.mark.slow
 def test_text_has_contrast_in_light_and_dark(browser: Any, file: Path) -> None:
     for scheme in ("light", "dark"):
         found = Opened(browser, file, color_scheme=scheme)
