@@ -33,6 +33,9 @@ OBJECTIVES = "objectives"
 LINE_CHARS = {1: 88, 2: 58}
 """Characters of a line below a panel, by panels beside each other."""
 
+BADGE_POINTS, POINTS_PER_INCH = 16, 72
+"""Numbers whose points lie closer than this stand beside each other."""
+
 
 def pareto(frame: pd.DataFrame) -> Figure:
     """Return a figure of the points `frame`: a panel for each network, a marker for each chip, the front as a line.
@@ -117,11 +120,13 @@ def _describe(axes: Axes, ordered: pd.DataFrame, x: Quantity, y: Quantity, chars
     names: dict[int, list[str]] = {}
     for name, place in ends.items():
         names.setdefault(place % len(ordered), []).append(name)
-    said = []
+    said, before, shift = [], np.full(2, -np.inf), 0.0
     for number, (place, what) in enumerate(sorted(names.items()), 1):
         row = ordered.iloc[place]
+        at = axes.transData.transform((row["x"], row["y"])) / axes.figure.dpi * POINTS_PER_INCH
+        shift, before = (shift + BADGE_POINTS if np.hypot(*(at - before)) < BADGE_POINTS else 0.0), at
         axes.annotate(
-            str(number), (row["x"], row["y"]), (9, 9), textcoords="offset points", fontsize=9, ha="center",
+            str(number), (row["x"], row["y"]), (9 + shift, 9), textcoords="offset points", fontsize=9, ha="center",
             va="center", bbox={"boxstyle": "circle,pad=0.15", "facecolor": "white", "linewidth": 0.7}, zorder=5,
         )  # fmt: skip
         shown = [name for name in what if name != "between" or len(what) == 1]
