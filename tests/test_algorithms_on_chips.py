@@ -27,6 +27,7 @@ SAME = {"winograd": "winograd_f4", "winograd_fused": "winograd_f2"}
 """A GPU's kernels of 3x3 filters, by the names of algorithms on real values."""
 
 
+@pytest.mark.slow
 def row(layer: Layer, wanted: str, fidelity: str = "closed") -> Row:
     chip = f"gpu:v100,convolution={wanted}"
     return hwsim.simulate(network_of(layer), on=chip, format="fp32", fidelity=fidelity).rows[0]
@@ -129,6 +130,7 @@ def test_stepped_equals_closed_by_every_algorithm(wanted: str) -> None:
     assert stepped.rows == closed.rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["winograd_f2", "winograd_f4", "fft", "direct"])
 def test_a_computed_layer_errs_less_than_the_column_says(name: str) -> None:
     layer = conv((1, 31, 13, 11), 37, 3, padding=1)

@@ -99,6 +99,7 @@ def require_same(found: ArrayRows, index: int, result: NetworkResult) -> None:
         assert found.layers[name][mine].tolist() == [row[name] for _, row in rows], name
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(layers(), min_size=1, max_size=3),
@@ -120,6 +121,7 @@ sizes = st.integers(0, 26).flatmap(lambda bits: st.integers(1 << bits, (2 << bit
 """Up to 10^8, small ones as often as large ones."""
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.builds(linear, sizes, sizes, sizes, st.sampled_from([1, 1, 8])),
@@ -156,6 +158,8 @@ def test_the_search_in_numbers_is_the_search(layer: Layer, steps: int, point: Po
     assert [getattr(found.fold, name) for name in same] == [getattr(folding, name) for name in same]
 
 
+@pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["alexnet", "resnet:depth=18,batch=4", "lstm", "bert"])
 @pytest.mark.parametrize("dataflow", DATAFLOWS)
 def test_networks_are_the_same_by_both_routes(network: str, dataflow: str) -> None:
@@ -182,6 +186,7 @@ def test_what_a_point_gives_does_not_depend_on_its_neighbours() -> None:
         }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -204,6 +209,8 @@ def _default(name: str) -> Any:
     return systolic().parameters[name]
 
 
+@pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("point", "reason"),
     [

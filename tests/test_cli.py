@@ -231,6 +231,7 @@ def test_out_writes_tables_timeline_and_pictures_the_same_in_every_process(tmp_p
     assert ran.err.splitlines() == [f"wrote {tmp_path / 'one' / name}".rstrip("/.") for name in (".", *pictures)]
 
 
+@pytest.mark.slow
 def test_wall_time_and_host_are_in_the_manifest_alone(tmp_path: Path) -> None:
     answer("run", MLP, "--out", tmp_path)
     manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))

@@ -84,6 +84,7 @@ def test_one_threshold_for_all_layers_prunes_the_one_with_smaller_weights_more()
     assert pruned.layers[0].density < 0.2 < pruned.layers[1].density
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pes", [2, 5])
 def test_balanced_pruning_leaves_every_pe_the_same_share(pes: int) -> None:
     pruned = matrix(prune(two_layers(40, 50), density=0.1, balance=pes, layers=["first"]).network, "first")

@@ -37,6 +37,7 @@ def test_numpy_computes_what_the_reference_does(name: str) -> None:
     assert worst_error(NETWORKS[name](), "numpy", "fp32") < (FP32, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "fmt", "limit"), NUMBA)
 def test_numba_computes_what_the_reference_does(name: str, fmt: str, limit: float) -> None:
     assert worst_error(NETWORKS[name](), "numba", fmt) < (limit, "")

@@ -31,9 +31,9 @@ NETWORKS = (MLP, LSTM, "alexnet", "squeezenet:image=67", "attention:heads=2,step
 OFF_CHIP = {"dram_read_bytes": "read", "dram_write_bytes": "write"}
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def _arrays_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks here are small: arrays are taken for all of them."""
+    """Arrays are taken for small blocks, too."""
     monkeypatch.setattr(by_arrays, "WORTH_COMPILING", 0)
 
 
@@ -134,6 +134,8 @@ def test_points_with_layers_in_formats_and_dataflows_of_their_own_are_simulated(
     assert require_simulated(points, rows) == 16 - 2 * 2
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("_arrays_at_once")
 def test_parameters_of_a_chip_come_by_arrays_and_those_refused_or_unknown_by_simulation() -> None:
     sizes = Axis("chip_rows", ("8", "0", "16", "-3", "1" + 30 * "0", "8x")), Axis("chip_ofmap_kib", ("3", "64", "inf"))
     made = block(MLP, "systolic:cols=7", *sizes, format=("int8", "fp16", "fp34"), input_density=(0.5, 1.0, 2.0))
@@ -142,6 +144,7 @@ def test_parameters_of_a_chip_come_by_arrays_and_those_refused_or_unknown_by_sim
     assert rows.errors[2] == "network 'mlp-13-17-31-7': input_density=2 is not above 0 and at most 1"
 
 
+@pytest.mark.usefixtures("_arrays_at_once")
 def test_arrays_give_the_rows_that_single_simulations_give(monkeypatch: pytest.MonkeyPatch) -> None:
     sides = tuple(str(side) for side in range(5, 40, 3))
     made = block("alexnet", "systolic", Axis("chip_rows", sides), Axis("chip_cols", sides[:4]), format=("int8", "fp32"))

@@ -90,6 +90,7 @@ def imported(module: Any, path: Path, **how: Any) -> Network:
     return onnx_network(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("build", "spec"), [(resnet50, "resnet:depth=50"), (mobilenet_v2, "mobilenet:version=2")])
 def test_a_network_exported_as_it_is_has_our_macs_and_parameters(build: Any, spec: str, tmp_path: Path) -> None:
     module, ours = build(), catalog.network(spec)
